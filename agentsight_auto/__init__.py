@@ -1,0 +1,75 @@
+"""Record every conversation of your AI agent: one decorator, one with-block, nothing lost.
+
+::
+
+    from agentsight_auto import conversation, track_action
+
+    @track_action
+    def find_order(order_id: str) -> dict: ...
+
+    with conversation("chat-1", customer_id="mia", source="whatsapp") as chat:
+        chat.track_human_message("Where is my order?")
+        order = find_order("A-17")
+        chat.track_agent_message("On its way.")
+
+Importing opens nothing and starts nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import _runtime
+from ._version import __version__
+from .api import AgentSightAPI, agentsight_api
+from .capture.action import track_action
+from .capture.conversation import conversation, current_conversation
+from .capture.propagation import propagate
+from .deliver.report import FlushReport
+from .manager import ConversationManager, conversation_manager
+from .tracker import ConversationTracker, conversation_tracker
+
+__all__ = [
+    "AgentSightAPI",
+    "ConversationManager",
+    "ConversationTracker",
+    "FlushReport",
+    "__version__",
+    "agentsight_api",
+    "configure",
+    "conversation",
+    "conversation_manager",
+    "conversation_tracker",
+    "current_conversation",
+    "flush",
+    "propagate",
+    "shutdown",
+    "track_action",
+]
+
+
+def configure(**settings: Any) -> None:
+    """Change settings of the whole library at run time: ``configure(home="...", durability="disk")``.
+
+    `conversation_id` switches the conversation of this thread or task. All settings are listed in docs/settings.md.
+
+    Raises:
+        ConfigurationException, InvalidApiKeyException, InvalidConversationDataException: nothing is changed.
+    """
+    conversation_tracker.configure(**settings)
+
+
+def flush(timeout_s: float = 15.0) -> FlushReport:
+    """Deliver what this process has recorded, for at most `timeout_s` seconds.
+
+    The report counts events since the process started: ``captured = delivered + pending + rejected + lost``.
+    """
+    return _runtime.default().flush(timeout_s)
+
+
+def shutdown(timeout_s: float = 2.0) -> FlushReport:
+    """Write what is recorded to disk, try once to deliver it within `timeout_s` seconds, and stop the worker.
+
+    The end of the process does the same. Recording goes on to work afterwards.
+    """
+    return _runtime.default().shutdown(timeout_s)

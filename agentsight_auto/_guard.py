@@ -1,0 +1,62 @@
+"""The host comes first: the one broad `except` of the library.
+
+In: a function of ours that runs inside the user's program. Out: its result, or None if it failed.
+Loses: what that call would have recorded; counted in `failures` and logged at most once a minute.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+logger = logging.getLogger("agentsight_auto")
+
+failures: Counter[str] = Counter()
+"""Internal failures by function name, since the process started; `doctor` shows them."""
+
+raise_errors = False
+"""Our own tests set this, so that a failure inside the library fails the test."""
+
+_LOG_INTERVAL_S = 60.0
+_last_logged: dict[str, float] = {}
+
+
+def warn_at_most_once_a_minute(topic: str, message: str, *args: object) -> None:
+    """Log a warning unless the same topic was logged during the last minute; never raises."""
+    now = time.monotonic()
+    if now - _last_logged.get(topic, -_LOG_INTERVAL_S) < _LOG_INTERVAL_S:
+        return
+    _last_logged[topic] = now
+    try:
+        logger.warning(message, *args)
+    except Exception:
+        failures["logging"] += 1
+
+
+def failed(where: str, error: Exception) -> None:
+    """Count an internal failure and log it at most once a minute."""
+    failures[where] += 1
+    if raise_errors:
+        raise error
+    warn_at_most_once_a_minute(where, "agentsight-auto: %s failed: %s: %s", where, type(error).__name__, error)
+
+
+def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
+    """Make `function` return None where it would raise; KeyboardInterrupt and its like pass through."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R | None:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            failed(function.__qualname__, error)
+            return None
+
+    return call

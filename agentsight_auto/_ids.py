@@ -1,0 +1,40 @@
+"""Event ids: 16 bytes in UUIDv7 layout, made without a system call per event.
+
+Source: RFC 9562, section 5.7 (layout) and 6.2 (a counter in the random bits keeps the order inside a millisecond).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+
+
+class IdSource:
+    """Make event ids, as 32 hex digits, that sort in the order they were made in this process.
+
+    Layout: 48 bits of Unix milliseconds, version 7, 12 + 30 bits that are random per process, 32 bits of sequence.
+    """
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Take a new random part and start the sequence again; called at creation and after a fork."""
+        random = os.urandom(6).hex()
+        variant = "89ab"[int(random[3], 16) & 3]
+        self._process = f"7{random[:3]}{variant}{random[4:11]}"
+        self._count = itertools.count(1).__next__
+
+    def next(self, at_us: int) -> str:
+        """Return the id of an event captured at `at_us` (microseconds since 1970, UTC)."""
+        return f"{at_us // 1000:012x}{self._process}{self._count() & 0xFFFFFFFF:08x}"
+
+
+def derived_id(at_us: int, *parts: str) -> str:
+    """Return the id that the same parts always get, in the same layout: importing twice changes nothing.
+
+    `at_us` fills the time part, so that derived ids sort by time too.
+    """
+    digest = hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{max(at_us, 0) // 1000 & 0xFFFFFFFFFFFF:012x}7{digest[:3]}8{digest[3:18]}"

@@ -1,0 +1,318 @@
+"""The runtime: joins capture to delivery and the clients to the store. One default runtime; others live beside it.
+
+In: events from capture (`record`), settings (`configure`). Out: lines in the pipeline, an opened backend to ask.
+Loses: what cannot be encoded even after sanitising, counted by `_guard.failures`.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from ._clock import Clock
+from ._context import CurrentVariable
+from ._guard import logger, warn_at_most_once_a_minute
+from ._ids import IdSource
+from ._settings import HOSTED_ENDPOINT, Settings, check_setting, load_settings, prepare_home
+from .capture.snapshot import safe_json
+from .deliver.local import LocalDestination
+from .deliver.pipeline import FlushReport, Pipeline, PipelineOptions
+from .events import AnyEvent, encode_event
+from .exceptions import ConversationNetworkException, NoApiKeyException, StoreException
+from .store.attachments import AttachmentFolder
+
+if TYPE_CHECKING:
+    from .capture.frames import Frame
+    from .deliver.destination import Destination
+    from .query.backend import Backend
+    from .query.embedded import EmbeddedBackend
+
+_READ_WAIT_S = 2.0
+_PIPELINE_SETTINGS = frozenset(
+    {
+        "api_key",
+        "endpoint",
+        "home",
+        "durability",
+        "journal_interval_ms",
+        "memory_limit_bytes",
+        "outbox_limit_bytes",
+        "idle_minutes",
+        "geoip_db",
+    }
+)
+
+
+_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
+
+
+@functools.cache
+def _renew_after_fork() -> None:
+    def renew() -> None:
+        for runtime in list(_runtimes):
+            runtime.renew_after_fork()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=renew)
+
+
+class Recorder(Protocol):
+    """What the runtime must know of the conversation scope an event belongs to."""
+
+    key: str
+    """Names the held segment of a binding that was made outside any block."""
+
+    is_open: bool
+    """The block has not been left: its events are written when it is, or after the journal interval."""
+
+    is_held: bool
+    """Events are written at once and wait for `send_tracked_data()`."""
+
+
+class Runtime:
+    """Everything of one set of settings: what is current, the clock, the pipeline, the backend.
+
+    Creating one opens nothing and starts nothing; settings are read at the first use.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        ids: IdSource | None = None,
+        open_destination: Callable[[], Destination] | None = None,
+        **arguments: Any,
+    ) -> None:
+        self.current: CurrentVariable[Frame] = CurrentVariable("agentsight_auto.current")
+        self.clock = clock or Clock()
+        self.ids = ids or IdSource()
+        self._arguments = arguments
+        self._open_destination = open_destination
+        self._settings: Settings | None = None
+        self._pipeline: Pipeline | None = None
+        self._backend: EmbeddedBackend | None = None
+        self._lock = threading.RLock()
+        self.has_warned_of_implicit = False
+        for name, value in arguments.items():
+            if value is not None:
+                check_setting(name, value)
+        _runtimes.add(self)
+        _renew_after_fork()
+
+    def renew_after_fork(self) -> None:
+        """In a forked child: ids of its own, and a lock that no thread of the parent holds."""
+        self._lock = threading.RLock()
+        self.ids.renew()
+
+    # -- settings ----------------------------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, read at first use; problems with the environment are logged then."""
+        return self._settings or self._load_settings()
+
+    def _load_settings(self) -> Settings:
+        with self._lock:
+            if self._settings is None:
+                settings = load_settings(self._arguments)
+                for problem in settings.problems:
+                    logger.warning("agentsight-auto ignores a setting: %s", problem)
+                if settings.log_level is not None:
+                    logging.getLogger("agentsight_auto").setLevel(settings.log_level)
+                logger.info("agentsight-auto records to %s", describe_target(settings))
+                self._settings = settings
+            return self._settings
+
+    def configure(self, **changes: Any) -> None:
+        """Change settings at run time; None means "as it was".
+
+        Raises:
+            ConfigurationException, InvalidApiKeyException, InvalidConversationDataException: nothing is changed.
+        """
+        checked = {name: check_setting(name, value) for name, value in changes.items() if value is not None}
+        with self._lock:
+            before = self._settings
+            self._arguments = {**self._arguments, **checked}
+            self._settings = None
+            after = self.settings
+            if before is None or all(getattr(before, name) == getattr(after, name) for name in _PIPELINE_SETTINGS):
+                return
+            pipeline, self._pipeline = self._pipeline, None
+            backend, self._backend = self._backend, None
+        if pipeline is not None:
+            pipeline.shutdown(_READ_WAIT_S)
+        if backend is not None:
+            backend.close()
+
+    # -- recording ---------------------------------------------------------------------------------------------------
+
+    def record(self, event: AnyEvent, recorder: Recorder) -> int:
+        """Take one event into the pipeline, the one door for everything recorded; return its size in bytes."""
+        try:
+            line = encode_event(event)
+            if b"\\u0000" in line:
+                line = encode_event(_without_nul_and_surrogates(event))
+        except UnicodeEncodeError:
+            line = encode_event(_without_nul_and_surrogates(event))
+        pipeline = self._pipeline or self.pipeline
+        if recorder.is_open:
+            pipeline.append(line)
+        elif recorder.is_held:
+            pipeline.hold(recorder.key, line)
+        else:
+            pipeline.write_through(line)
+        return len(line)
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline, made at first use; it starts its thread and opens its files with the first event."""
+        with self._lock:
+            if self._pipeline is None:
+                settings = self.settings
+                open_destination = self._open_destination or self._destination_of_settings
+                self._pipeline = Pipeline(_pipeline_options(settings), open_destination, self.clock)
+            return self._pipeline
+
+    def flush(self, timeout_s: float) -> FlushReport:
+        """Deliver what is recorded, for at most `timeout_s` seconds, and say what is delivered and what waits."""
+        return self.pipeline.flush(timeout_s)
+
+    def shutdown(self, timeout_s: float) -> FlushReport:
+        """Write everything to disk, try once to deliver it within `timeout_s` seconds, stop the worker."""
+        report = self.pipeline.shutdown(timeout_s)
+        with self._lock:
+            backend, self._backend = self._backend, None
+        if backend is not None:
+            backend.close()
+        return report
+
+    # -- reading and editing -----------------------------------------------------------------------------------------
+
+    def stored_events(self, event_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return what the embedded store holds under these event ids."""
+        if self._open_destination is not None or self.settings.is_remote:
+            return {}
+        return self._embedded_backend().known_event_ids(event_ids)
+
+    def attachments(self) -> AttachmentFolder:
+        """Return the folder that attachment bytes are written to."""
+        return AttachmentFolder(self.settings.attachments_path)
+
+    def backend(self, *, wait_s: float = _READ_WAIT_S) -> Backend:
+        """Return what answers queries and edits, after delivering what this process has recorded.
+
+        Waits at most `wait_s` seconds for that, and warns if something is still on its way.
+
+        Raises:
+            StoreException: the embedded store cannot be opened.
+            NoApiKeyException: an endpoint is set without a key.
+            ConversationNetworkException: a remote API is set, which this version cannot read.
+        """
+        settings = self.settings
+        if settings.disabled:
+            from .query.disabled import DisabledBackend  # noqa: PLC0415 - nobody else needs it
+
+            return DisabledBackend()
+        if settings.is_remote:
+            raise _remote_error(settings)
+        backend = self._embedded_backend()
+        report = self.flush(wait_s)
+        if report.pending:
+            warn_at_most_once_a_minute(
+                "read", "agentsight-auto: %d recorded events are not in the store yet", report.pending
+            )
+        return backend
+
+    def _embedded_backend(self) -> EmbeddedBackend:
+        with self._lock:
+            if self._backend is None:
+                self._backend = open_embedded(self.settings)
+            return self._backend
+
+    def _destination_of_settings(self) -> Destination:
+        """Open where the worker delivers to; called on the worker's thread."""
+        settings = self.settings
+        if settings.is_remote:
+            raise _remote_error(settings)
+        return LocalDestination(lambda: self._embedded_backend().ingest)
+
+
+def open_embedded(settings: Settings) -> EmbeddedBackend:
+    """Open the embedded store of these settings for queries and edits.
+
+    Raises:
+        StoreException: the file is not a store, or from a newer version.
+    """
+    from .query.embedded import EmbeddedBackend  # noqa: PLC0415 - loads SQLAlchemy
+    from .store.database import Database  # noqa: PLC0415
+    from .store.geo import GeoLookup  # noqa: PLC0415
+
+    try:
+        prepare_home(settings.home)
+    except OSError as error:
+        raise StoreException(
+            f"The folder {settings.home} cannot be made: {error}. Set AGENTSIGHT_HOME to a folder that can be written."
+        ) from error
+    return EmbeddedBackend(
+        Database.open(settings.store_path),
+        AttachmentFolder(settings.attachments_path),
+        geo=GeoLookup(None if settings.geoip_db is None else Path(settings.geoip_db)),
+        escalation_actions=settings.escalation_actions,
+    )
+
+
+def describe_target(settings: Settings) -> str:
+    """Say in words where events go."""
+    if settings.disabled:
+        return "nowhere: AGENTSIGHT_DISABLED is set"
+    if settings.is_remote:
+        return settings.endpoint or HOSTED_ENDPOINT
+    return f"the embedded store {settings.store_path}"
+
+
+def _pipeline_options(settings: Settings) -> PipelineOptions:
+    return PipelineOptions(
+        outbox=settings.outbox_path,
+        durability=settings.durability,
+        journal_interval_s=settings.journal_interval_ms / 1000,
+        memory_limit_bytes=settings.memory_limit_bytes,
+        outbox_limit_bytes=settings.outbox_limit_bytes,
+        held_idle_s=settings.idle_minutes * 60,
+        exit_timeout_s=settings.exit_timeout_s,
+    )
+
+
+def _remote_error(settings: Settings) -> Exception:
+    if settings.api_key is None:
+        return NoApiKeyException(f"The endpoint {settings.endpoint} is set, but no API key. Set AGENTSIGHT_API_KEY.")
+    return ConversationNetworkException(
+        "This version records to the embedded store only; what is recorded waits in the outbox and nothing is lost. "
+        "Unset AGENTSIGHT_API_KEY and AGENTSIGHT_API_ENDPOINT to use the embedded store."
+    )
+
+
+def _without_nul_and_surrogates(event: AnyEvent) -> AnyEvent:
+    return msgspec.convert(safe_json(msgspec.to_builtins(event)), type(event))
+
+
+_default = Runtime()
+
+
+def default() -> Runtime:
+    """Return the runtime that the root package's functions and ready-made clients use."""
+    return _default
+
+
+def set_default(runtime: Runtime) -> Runtime:
+    """Make `runtime` the default one and return the one before."""
+    global _default
+    before, _default = _default, runtime
+    return before

@@ -1,0 +1,300 @@
+"""Settings: argument > environment variable > ``.env`` > default.
+
+In: keyword arguments, ``os.environ`` and the nearest ``.env`` file (read, never written into ``os.environ``).
+Out: one immutable `Settings`. Loses: nothing; what cannot be used raises, or on the recording path is reported in
+`problems` and replaced by its default.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from .exceptions import ConfigurationException, InvalidApiKeyException, InvalidConversationDataException
+
+HOSTED_ENDPOINT = "https://api.agentsight.io"
+
+_KEY_FORM = re.compile(r"ags_[a-f0-9]{32}_[a-f0-9]{6}", re.IGNORECASE)
+_SLUG_FORM = re.compile(r"[a-z0-9-]{1,64}")
+_ENVIRONMENT_ALIASES = {"prod": "production", "dev": "development"}
+_LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off", ""})
+
+
+def normalize_environment(value: object) -> str:
+    """Return the slug of an environment: ``production``, ``development`` or another ``[a-z0-9-]{1,64}``.
+
+    Raises:
+        InvalidConversationDataException: not such a slug.
+    """
+    text = str(getattr(value, "value", value)).strip().lower()
+    text = _ENVIRONMENT_ALIASES.get(text, text)
+    if not _SLUG_FORM.fullmatch(text):
+        raise InvalidConversationDataException(
+            f"The environment {value!r} is unknown. Use 'production', 'development', "
+            "or another slug of 1 to 64 lower-case letters, digits and hyphens."
+        )
+    return text
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("expected a text that is not blank")
+    return value.strip()
+
+
+def _api_key(value: Any) -> str:
+    text = str(value).strip()
+    if not _KEY_FORM.fullmatch(text):
+        raise InvalidApiKeyException
+    return text
+
+
+def _endpoint(value: Any) -> str:
+    text = str(value).strip().rstrip("/")
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
+        raise ValueError("expected an address that starts with http:// or https://")
+    return text
+
+
+def _flag(value: Any) -> bool:
+    text = str(value).strip().lower()
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise ValueError("expected 1, true, yes, on or 0, false, no, off")
+
+
+def _log_level(value: Any) -> str:
+    text = str(getattr(value, "value", value)).strip().upper()
+    if text not in _LOG_LEVELS:
+        raise ValueError(f"expected one of {', '.join(_LOG_LEVELS)}")
+    return text
+
+
+def _durability(value: Any) -> str:
+    text = str(value).strip().lower()
+    if text not in {"process", "disk", "memory"}:
+        raise ValueError("expected process, disk or memory")
+    return text
+
+
+def _number(low: float, high: float) -> Callable[[Any], float]:
+    def read(value: Any) -> float:
+        number = float(value)
+        if not low <= number <= high:
+            raise ValueError(f"expected a number from {low:g} to {high:g}")
+        return number
+
+    return read
+
+
+def _whole(low: int, high: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        number = int(value)
+        if not low <= number <= high:
+            raise ValueError(f"expected a whole number from {low} to {high}")
+        return number
+
+    return read
+
+
+def _path(value: Any) -> str:
+    return os.path.abspath(os.path.expanduser(os.fspath(value)))  # noqa: PTH100, PTH111 - bytes and "" fail later
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    return tuple(name for name in (str(part).strip() for part in parts) if name)
+
+
+class Setting(NamedTuple):
+    """One setting: its keyword, environment variable, reader and one line of documentation."""
+
+    name: str
+    variable: str
+    read: Callable[[Any], Any]
+    doc: str
+
+
+SETTINGS = (
+    Setting("api_key", "AGENTSIGHT_API_KEY", _api_key, "API key, `ags_` + 32 hex + `_` + 6 hex."),
+    Setting("endpoint", "AGENTSIGHT_API_ENDPOINT", _endpoint, "Address of a remote AgentSight API."),
+    Setting("environment", "AGENTSIGHT_ENVIRONMENT", normalize_environment, "`production`, `development` or a slug."),
+    Setting("conversation_id", "AGENTSIGHT_CONVERSATION_ID", _text, "Conversation of events recorded outside any."),
+    Setting("home", "AGENTSIGHT_HOME", _path, "Folder of the embedded store, the outbox and the attachments."),
+    Setting("disabled", "AGENTSIGHT_DISABLED", _flag, "`1` turns all recording off: no thread, no file."),
+    Setting("log_level", "AGENTSIGHT_LOG_LEVEL", _log_level, "Level of the `agentsight_auto` logger."),
+    Setting("durability", "AGENTSIGHT_DURABILITY", _durability, "What leaving a block waits for: see Delivery."),
+    Setting(
+        "journal_interval_ms",
+        "AGENTSIGHT_JOURNAL_INTERVAL_MS",
+        _number(0, 60_000),
+        "Age in ms at which events of an open block are written to disk; 0 writes each one at once.",
+    ),
+    Setting("capture_args", "AGENTSIGHT_CAPTURE_ARGS", _flag, "Whether `@track_action` records arguments."),
+    Setting("capture_response", "AGENTSIGHT_CAPTURE_RESPONSE", _flag, "Whether `@track_action` records results."),
+    Setting(
+        "max_value_bytes",
+        "AGENTSIGHT_MAX_VALUE_BYTES",
+        _whole(256, 1024 * 1024),
+        "Bytes kept of one argument, result or metadata document.",
+    ),
+    Setting(
+        "max_text_bytes", "AGENTSIGHT_MAX_TEXT_BYTES", _whole(256, 16 * 1024 * 1024), "Bytes kept of a message's text."
+    ),
+    Setting(
+        "memory_limit_bytes",
+        "AGENTSIGHT_MEMORY_LIMIT_BYTES",
+        _whole(64 * 1024, 1024**3),
+        "Bytes of events that may wait in memory where the disk cannot take them.",
+    ),
+    Setting(
+        "outbox_limit_bytes",
+        "AGENTSIGHT_OUTBOX_LIMIT_BYTES",
+        _whole(1024 * 1024, 1024**4),
+        "Bytes of events that may wait on disk, per process; then the oldest go first, counted.",
+    ),
+    Setting(
+        "idle_minutes",
+        "AGENTSIGHT_IDLE_MINUTES",
+        _number(0.001, 60 * 24 * 365),
+        "Idle minutes after which a binding made without a block ends.",
+    ),
+    Setting(
+        "exit_timeout_s",
+        "AGENTSIGHT_EXIT_TIMEOUT_S",
+        _number(0, 60),
+        "Seconds that the end of the process waits for delivery at most.",
+    ),
+    Setting("geoip_db", "AGENTSIGHT_GEOIP_DB", _path, "MaxMind database (.mmdb) that turns an IP address into a city."),
+    Setting(
+        "escalation_actions",
+        "AGENTSIGHT_ESCALATION_ACTIONS",
+        _names,
+        "Action names that count as a hand-over to a human.",
+    ),
+)
+
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings, read and checked; `problems` are those that could not be used, `env_file` the ``.env`` read."""
+
+    api_key: str | None = None
+    endpoint: str | None = None
+    environment: str = "development"
+    conversation_id: str | None = None
+    home: str = ".agentsight"
+    disabled: bool = False
+    log_level: str | None = None
+    durability: str = "process"
+    journal_interval_ms: float = 250.0
+    capture_args: bool = True
+    capture_response: bool = True
+    max_value_bytes: int = 16 * 1024
+    max_text_bytes: int = 256 * 1024
+    memory_limit_bytes: int = 16 * 1024 * 1024
+    outbox_limit_bytes: int = 256 * 1024 * 1024
+    idle_minutes: float = 30.0
+    exit_timeout_s: float = 2.0
+    geoip_db: str | None = None
+    escalation_actions: tuple[str, ...] = ("fallback_to_human", "open_ticket", "ticket", "contact_human")
+    env_file: str | None = None
+    problems: tuple[str, ...] = ()
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether events go to a remote API: a key or an endpoint is set."""
+        return self.api_key is not None or self.endpoint is not None
+
+    @property
+    def store_path(self) -> Path:
+        """The embedded store's database file."""
+        return Path(self.home) / "agentsight.db"
+
+    @property
+    def attachments_path(self) -> Path:
+        """The folder of attachments, by content."""
+        return Path(self.home) / "attachments"
+
+    @property
+    def outbox_path(self) -> Path:
+        """The folder of events that are not yet delivered."""
+        return Path(self.home) / "outbox"
+
+
+def check_setting(name: str, value: Any) -> Any:
+    """Return `value` as the setting `name` keeps it.
+
+    Raises:
+        ConfigurationException: no such setting, or not a value for it.
+        InvalidApiKeyException: an API key of the wrong form.
+        InvalidConversationDataException: an unknown environment.
+    """
+    setting = _BY_NAME.get(name)
+    if setting is None:
+        raise ConfigurationException(f"There is no setting {name!r}. Settings are: {', '.join(sorted(_BY_NAME))}.")
+    try:
+        return setting.read(value)
+    except (InvalidApiKeyException, InvalidConversationDataException):
+        raise
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ConfigurationException(f"{setting.variable} ({name}) cannot be {value!r}: {error}.") from error
+
+
+def load_settings(arguments: Mapping[str, Any]) -> Settings:
+    """Read the settings; `arguments` (None = not given) win and are checked strictly.
+
+    Values of the environment that cannot be used are replaced by their defaults and named in `problems`, because the
+    program they run in must go on.
+
+    Raises:
+        ConfigurationException, InvalidApiKeyException, InvalidConversationDataException: from `arguments` only.
+    """
+    values = {name: check_setting(name, value) for name, value in arguments.items() if value is not None}
+    env_file, from_file = _read_env_file()
+    problems: list[str] = []
+    for setting in SETTINGS:
+        if setting.name in values:
+            continue
+        raw = os.environ.get(setting.variable, from_file.get(setting.variable))
+        if raw is None or not raw.strip():
+            continue
+        try:
+            values[setting.name] = check_setting(setting.name, raw)
+        except (ConfigurationException, InvalidConversationDataException) as error:
+            problems.append(f"{setting.variable}: {error}")
+    values.setdefault("home", _path(".agentsight"))
+    return Settings(**values, env_file=env_file, problems=tuple(problems))
+
+
+def _read_env_file() -> tuple[str | None, dict[str, str | None]]:
+    """Read the nearest ``.env`` from the working directory upwards; python-dotenv is imported only if there is one."""
+    try:
+        here = Path.cwd()
+        if not any((folder / ".env").is_file() for folder in (here, *here.parents)):
+            return None, {}
+        from dotenv import dotenv_values, find_dotenv  # noqa: PLC0415 - 30 ms that only users of .env pay
+
+        path = find_dotenv(usecwd=True)
+        return (path, dict(dotenv_values(path))) if path else (None, {})
+    except (OSError, UnicodeDecodeError):
+        return None, {}
+
+
+def prepare_home(home: str) -> None:
+    """Create the home folder (0700) with a ``.gitignore`` that keeps everything in it out of version control."""
+    folder = Path(home)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ignore = folder / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")

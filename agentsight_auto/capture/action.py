@@ -1,0 +1,380 @@
+"""`track_action`: one decorator or with-block that turns work into a recorded action.
+
+In: calls of the decorated function. Out: `Action` events with name, duration, arguments, result or error.
+Loses: what exceeds the value limits, which the recorded value says itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, TypeVar, overload
+
+from .. import _runtime, events
+from .._guard import guarded
+from ..exceptions import ConfigurationException
+from . import arguments
+from .current import frame_for_recording
+from .error_text import describe_error
+from .frames import Entries, Frame
+from .redaction import MASK, is_secret_name
+from .shapes import positional_names, wrap
+from .snapshot import snapshot
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_STREAM_ITEMS = 100
+"""Share of the limit that one yielded item which is no text uses up: so many items are kept at most."""
+
+
+class ActionFrame(Frame):
+    """A running action.
+
+    In ``with track_action("name") as action:`` set `response`, `error_msg`, `tools_used` and `metadata` on it.
+    """
+
+    __slots__ = (
+        "_spec",
+        "_started_ns",
+        "_stream",
+        "at_us",
+        "error_msg",
+        "is_finished",
+        "metadata",
+        "response",
+        "tools_used",
+    )
+
+    def __init__(self, spec: ActionSpec, outer: Frame, tools_used: Any) -> None:
+        super().__init__(outer.conversation, None, outer)
+        self.response: Any = None
+        self.error_msg: str | None = None
+        self.tools_used = tools_used
+        self.metadata: Mapping[str, Any] | None = spec.metadata
+        self.is_finished = False
+        self.at_us = 0
+        self._spec = spec
+        self._started_ns = 0
+        self._stream: _Stream | None = None
+
+    @property
+    def frame(self) -> Frame:
+        """The frame of the action: itself."""
+        return self
+
+    @guarded
+    def begin(self) -> None:
+        """Take the time and an event id, and become current."""
+        conversation = self.conversation
+        runtime = conversation.runtime
+        self._started_ns = runtime.clock.monotonic_ns()
+        self.at_us = (self._started_ns + runtime.clock.offset_ns) // 1000
+        self.action_id = runtime.ids.next(self.at_us)
+        conversation.used_at_us = self.at_us
+        runtime.current.set(self)
+
+    @guarded
+    def finish(self, result: object, error: BaseException | None) -> None:
+        """Record the action with its result or error, and win back what was current before."""
+        ended_ns = self.conversation.runtime.clock.monotonic_ns()
+        self.leave()
+        if not self.is_finished:
+            self.is_finished = True
+            self._record(result, error, ended_ns)
+
+    @guarded
+    def add_item(self, item: object) -> None:
+        """Count an item of a generator and keep the first ones."""
+        if self._stream is None:
+            settings = self.conversation.runtime.settings
+            keeps = self._spec.captures_response(settings.capture_response)
+            self._stream = _Stream(settings.max_value_bytes if keeps else 0)
+        self._stream.add(item)
+
+    def close_early(self) -> None:
+        """Record a generator whose consumer stopped before its end."""
+        self.metadata = {**(self.metadata or {}), "is_closed_early": True}
+        self.finish(None, None)
+
+    def _record(self, result: object, error: BaseException | None, ended_ns: int) -> None:
+        conversation = self.conversation
+        settings = conversation.runtime.settings
+        duration_ns = ended_ns - self._started_ns
+        outer = self.outer
+        same = outer is not None and outer.conversation.conversation_id == conversation.conversation_id
+        conversation.record(
+            events.Action(
+                self.action_id or "",
+                conversation.conversation_id,
+                self.at_us,
+                self._spec.name or "action",
+                self.at_us,
+                self.at_us + duration_ns // 1000,
+                duration_ns / 1e6,
+                self.tools_used,
+                self._response(result, settings.max_value_bytes, settings.capture_response),
+                self._error_text(error),
+                arguments.kept_metadata(self.metadata, settings),
+                outer.action_id if same and outer is not None else None,
+            )
+        )
+
+    def _response(self, result: object, limit_bytes: int, captures: bool) -> Any:
+        if self.response is not None:
+            return snapshot(self.response, limit_bytes)
+        if not self._spec.captures_response(captures):
+            return None
+        if self._stream is not None:
+            return snapshot(self._stream.response(), limit_bytes)
+        return None if result is None else snapshot(result, limit_bytes)
+
+    def _error_text(self, error: BaseException | None) -> str | None:
+        if self.error_msg is not None:
+            return str(snapshot(self.error_msg, 2048))
+        return None if error is None else describe_error(error)
+
+
+class _Stream:
+    """What a generator has yielded: its text joined, or the first items and their number."""
+
+    __slots__ = ("_count", "_items", "_room_bytes", "_texts")
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._count = 0
+        self._items: list[Any] = []
+        self._texts: list[str] = []
+        self._room_bytes = limit_bytes
+
+    def add(self, item: object) -> None:
+        self._count += 1
+        if self._room_bytes <= 0:
+            return
+        if type(item) is str:
+            self._room_bytes -= len(item)
+            self._texts.append(item)
+        else:
+            self._room_bytes -= self._room_bytes // _STREAM_ITEMS + 1
+            self._items.append(snapshot(item, self._room_bytes + 64))
+
+    def response(self) -> Any:
+        if self._texts and not self._items:
+            return "".join(self._texts)
+        return {"yielded": self._count, "items": [*self._items, *self._texts]}
+
+
+class ActionSpec:
+    """What is known of a decorated function before it is called; opens a frame for each call."""
+
+    __slots__ = (
+        "_capture_args",
+        "_capture_response",
+        "_function_name",
+        "_masked",
+        "_names",
+        "_rest_name",
+        "metadata",
+        "name",
+        "skips_first",
+        "tools_used",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        tools_used: Any = None,
+        capture_args: bool | None = None,
+        capture_response: bool | None = None,
+        exclude: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.tools_used = tools_used
+        self.metadata = metadata
+        self.skips_first = False
+        self._capture_args = capture_args
+        self._capture_response = capture_response
+        self._function_name = name
+        self._masked = frozenset(exclude)
+        self._names: tuple[str, ...] = ()
+        self._rest_name: str | None = None
+
+    def for_function(self, function: Callable[..., Any]) -> ActionSpec:
+        """Return this spec for one function: its name as a default and the names of its parameters."""
+        target = getattr(function, "__func__", function)
+        while hasattr(target, "func") and not hasattr(target, "__name__"):
+            target = target.func
+        function_name = getattr(target, "__name__", None) or type(target).__name__
+        spec = ActionSpec(
+            self.name or function_name,
+            tools_used=self.tools_used,
+            capture_args=self._capture_args,
+            capture_response=self._capture_response,
+            exclude=self._masked,
+            metadata=self.metadata,
+        )
+        spec._function_name = function_name
+        spec._names, spec._rest_name = positional_names(target)
+        qualified = getattr(target, "__qualname__", "")
+        is_in_class = "." in qualified and not qualified.endswith(f"<locals>.{function_name}")
+        spec.skips_first = is_in_class and spec._names[:1] in {("self",), ("cls",)}
+        return spec
+
+    def captures_response(self, default: bool) -> bool:
+        """Return whether results are recorded."""
+        return default if self._capture_response is None else self._capture_response
+
+    @guarded
+    def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActionFrame | None:
+        """Return the frame of one call, its arguments copied; None where nothing is recorded."""
+        runtime = _runtime.default()
+        outer = frame_for_recording(runtime, hold=False)
+        if not outer.conversation.is_recording:
+            return None
+        tools_used = self.tools_used
+        if tools_used is None:
+            settings = runtime.settings
+            tools_used = {"function": self._function_name}
+            if settings.capture_args if self._capture_args is None else self._capture_args:
+                tools_used["parameters"] = self._parameters(args, kwargs, settings.max_value_bytes)
+        else:
+            tools_used = snapshot(tools_used, runtime.settings.max_value_bytes)
+        return ActionFrame(self, outer, tools_used)
+
+    def _parameters(self, args: tuple[Any, ...], kwargs: dict[str, Any], limit_bytes: int) -> dict[str, Any]:
+        names = self._names
+        if self.skips_first:
+            args, names = args[1:], names[1:]
+        parameters = {name: self._value(name, value, limit_bytes) for name, value in zip(names, args, strict=False)}
+        if len(args) > len(names):
+            parameters[self._rest_name or "args"] = snapshot(args[len(names) :], limit_bytes)
+        for name, value in kwargs.items():
+            parameters[name] = self._value(name, value, limit_bytes)
+        return parameters
+
+    def _value(self, name: str, value: Any, limit_bytes: int) -> Any:
+        if name in self._masked or is_secret_name(name):
+            return MASK
+        return snapshot(value, limit_bytes)
+
+
+class TrackedBlock:
+    """What `track_action("name", ...)` returns: a decorator, and a context manager that may be entered many times."""
+
+    __slots__ = ("_entries", "_spec")
+
+    def __init__(self, spec: ActionSpec) -> None:
+        self._spec = spec
+        self._entries: Entries[ActionFrame] = Entries()
+
+    def __call__(self, function: F) -> F:
+        """Decorate a function of any kind."""
+        decorated: F = decorate(function, self._spec)
+        return decorated
+
+    def __enter__(self) -> ActionFrame:
+        """Start the action; set what is to be recorded of it on the result."""
+        return self._enter(id(sys._getframe(1)))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the action; an exception is recorded as its error and goes on."""
+        self._leave(error, id(sys._getframe(1)))
+
+    async def __aenter__(self) -> ActionFrame:
+        """Start the action, in ``async with``."""
+        return self._enter(0)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the action, in ``async with``."""
+        self._leave(error, 0)
+
+    def _enter(self, owner: int) -> ActionFrame:
+        frame = self._open() or ActionFrame(self._spec, _silent_frame(), None)
+        self._entries.add(frame, owner)
+        frame.begin()
+        return frame
+
+    @guarded
+    def _open(self) -> ActionFrame:
+        runtime = _runtime.default()
+        frame = ActionFrame(self._spec, frame_for_recording(runtime, hold=False), None)
+        if self._spec.tools_used is not None:
+            frame.tools_used = snapshot(self._spec.tools_used, runtime.settings.max_value_bytes)
+        return frame
+
+    def _leave(self, error: BaseException | None, owner: int) -> None:
+        frame = self._entries.take(_runtime.default().current.get(), owner)
+        if frame is not None:
+            frame.finish(None, error)
+
+
+def _silent_frame() -> Frame:
+    from .scope import ConversationScope  # noqa: PLC0415 - only where opening failed
+
+    return Frame(ConversationScope(_runtime.default(), "", is_recording=False), None, None)
+
+
+def decorate(function: Callable[..., Any], spec: ActionSpec) -> Any:
+    """Return `function` recorded as an action."""
+    return wrap(function, spec.for_function(function), verb="track_action")
+
+
+@overload
+def track_action(function: F, /) -> F: ...
+@overload
+def track_action(
+    name: str | None = None,
+    /,
+    *,
+    tools_used: Any = None,
+    capture_args: bool | None = None,
+    capture_response: bool | None = None,
+    exclude: Iterable[str] = (),
+    metadata: Mapping[str, Any] | None = None,
+) -> TrackedBlock: ...
+def track_action(
+    name: Any = None,
+    /,
+    *,
+    tools_used: Any = None,
+    capture_args: bool | None = None,
+    capture_response: bool | None = None,
+    exclude: Iterable[str] = (),
+    metadata: Mapping[str, Any] | None = None,
+) -> Any:
+    """Record each call of a function as an action: its name, duration, arguments, result and error.
+
+    ``@track_action``, ``@track_action("name", ...)`` or ``with track_action("name") as action:``. Works on functions,
+    coroutines, generators, async generators, methods, partials and callable objects, and changes nothing about them.
+
+    Args:
+        name: the action's name; the function's by default.
+        tools_used: recorded instead of ``{"function": name, "parameters": {...}}``.
+        capture_args: whether arguments are recorded; by default the setting of that name (on).
+        capture_response: whether the result is recorded; by default the setting of that name (on).
+        exclude: names of parameters whose values are masked, beside those that look like secrets.
+        metadata: recorded with each call.
+
+    Raises:
+        TypeError: a class, a property or something that cannot be called is decorated.
+        ConfigurationException: a name that is blank or not a text.
+    """
+    if name is not None and not isinstance(name, str):
+        return decorate(name, ActionSpec(""))
+    if name is not None and not name.strip():
+        raise ConfigurationException("The action name is blank. Leave it out to use the function's name.")
+    return TrackedBlock(
+        ActionSpec(
+            name or "",
+            tools_used=tools_used,
+            capture_args=capture_args,
+            capture_response=capture_response,
+            exclude=exclude,
+            metadata=metadata,
+        )
+    )

@@ -1,0 +1,193 @@
+"""What users pass to the documented calls, read and checked.
+
+In: any Python value. Out: texts, times and numbers that events hold; or the documented exception.
+Loses: what exceeds the limits, which the recorded value says itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypedDict
+
+from .._clock import parse_moment, us_from_datetime
+from .._guard import warn_at_most_once_a_minute
+from .._settings import Settings, normalize_environment
+from ..exceptions import InvalidConversationDataException, MissingConversationIdException
+from .snapshot import bounded_text, snapshot, snapshot_metadata
+
+ID_CHARACTERS = 255
+"""Longest text id and longest text field of a conversation. Source: the limits of the documented API."""
+
+
+class ConversationFields(TypedDict, total=False):
+    """The documented fields of a conversation, as users pass them."""
+
+    customer_id: object
+    customer_ip_address: object
+    device: object
+    source: object
+    language: object
+    name: object
+    environment: object
+    metadata: object
+
+
+def checked_conversation_id(value: object) -> str:
+    """Return the id as text, for calls that may raise.
+
+    Raises:
+        MissingConversationIdException: None or blank.
+        InvalidConversationDataException: longer than 255 characters.
+    """
+    text = "" if value is None else _plain_text(value).strip()
+    if not text:
+        raise MissingConversationIdException
+    if len(text) > ID_CHARACTERS:
+        raise InvalidConversationDataException(
+            f"The conversation id has {len(text)} characters; at most {ID_CHARACTERS} are allowed."
+        )
+    return text
+
+
+def usable_conversation_id(value: object) -> str | None:
+    """Return the id as text, for blocks, which never raise: too long an id is shortened, always in the same way."""
+    text = "" if value is None else _plain_text(value).strip()
+    if len(text) > ID_CHARACTERS:
+        digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+        text = f"{text[: ID_CHARACTERS - 33]}-{digest}"
+    return text or None
+
+
+def conversation_fields(given: ConversationFields, settings: Settings, *, strict: bool) -> dict[str, Any]:
+    """Return the fields of a `ConversationStarted` event.
+
+    With `strict` an unknown environment and metadata that is no mapping raise InvalidConversationDataException;
+    otherwise the environment of the settings and whatever can be kept are used, with a warning.
+    """
+    environment = given.get("environment")
+    metadata = given.get("metadata")
+    read: dict[str, Any] = {}
+    for name in ("customer_id", "customer_ip_address", "device", "source", "language", "name"):
+        value = given.get(name)
+        if value is not None:
+            read[name] = _plain_text(value)[:ID_CHARACTERS] or None
+    try:
+        read["environment"] = settings.environment if environment is None else normalize_environment(environment)
+    except InvalidConversationDataException as error:
+        if strict:
+            raise
+        warn_at_most_once_a_minute("environment", "agentsight-auto: %s", error)
+        read["environment"] = settings.environment
+    read["metadata"] = checked_metadata(metadata, settings) if strict else kept_metadata(metadata, settings)
+    return read
+
+
+def checked_metadata(metadata: object, settings: Settings) -> dict[str, Any] | None:
+    """Return a bounded copy of a metadata document.
+
+    Raises:
+        InvalidConversationDataException: not a mapping.
+    """
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise InvalidConversationDataException(
+            f"metadata must be a dict, not {type(metadata).__name__}. Pass for example metadata={{'plan': 'pro'}}."
+        )
+    return kept_metadata(metadata, settings)
+
+
+def kept_metadata(metadata: object, settings: Settings) -> dict[str, Any] | None:
+    """Return a bounded copy of whatever was given as metadata; None if there is none."""
+    return (snapshot_metadata(metadata, settings.max_value_bytes) or None) if metadata is not None else None
+
+
+def checked_text(value: object, what: str, error: type[Exception], limit_bytes: int) -> str:
+    """Return a text that is not blank, bounded.
+
+    Raises:
+        Exception: of the type `error`, for anything but a text with something in it.
+    """
+    if not isinstance(value, str):
+        raise error(f"The {what} must be a text, not {type(value).__name__}.")
+    if not value.strip():
+        raise error(f"The {what} is blank. Pass a text with something in it.")
+    return bounded_text(value, limit_bytes)
+
+
+def checked_tokens(name: str, value: object) -> int:
+    """Return a token count.
+
+    Raises:
+        InvalidConversationDataException: not a whole number from 0 to 2**53.
+    """
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 2**53:
+        raise InvalidConversationDataException(f"{name} must be a whole number of at least 0, not {value!r:.80}.")
+    return int(value)
+
+
+class Times(TypedDict):
+    """The times of an action as an event holds them."""
+
+    started_at_us: int
+    ended_at_us: int
+    duration_ms: float
+
+
+def action_times(started_at: object, ended_at: object, duration_ms: object, now_us: int) -> Times:
+    """Complete the times of an action: the third from two; a duration alone ended now; nothing is now and 0.
+
+    Three that disagree are kept as given.
+
+    Raises:
+        InvalidConversationDataException: a time that cannot be read or a duration that is no number of at least 0.
+    """
+    start = _moment_us("started_at", started_at)
+    end = _moment_us("ended_at", ended_at)
+    duration = _duration("duration_ms", duration_ms)
+    if start is None:
+        end = now_us if end is None else end
+        start = end - round((duration or 0.0) * 1000)
+    elif end is None:
+        end = now_us if duration is None else start + round(duration * 1000)
+    if duration is None:
+        duration = max(end - start, 0) / 1000
+    return {"started_at_us": start, "ended_at_us": end, "duration_ms": duration}
+
+
+def json_value(value: object, settings: Settings) -> Any:
+    """Return a bounded copy of a value that is kept as JSON; text stays text; None stays None."""
+    if isinstance(value, str):
+        return bounded_text(value, settings.max_value_bytes)
+    return snapshot(value, settings.max_value_bytes)
+
+
+def _plain_text(value: object) -> str:
+    if isinstance(value, str):
+        return bounded_text(value, 64 * 1024)
+    kept = snapshot(value, 1024)
+    return kept if isinstance(kept, str) else str(kept)
+
+
+def _moment_us(name: str, value: object) -> int | None:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, (str, datetime)):
+            return us_from_datetime(parse_moment(value))
+    except (ValueError, OverflowError, OSError):
+        pass
+    raise InvalidConversationDataException(
+        f"{name} cannot be read: {value!r:.80}. Pass a datetime or ISO 8601 text such as 2026-11-21T08:30:00Z."
+    )
+
+
+def _duration(name: str, value: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        raise InvalidConversationDataException(f"{name} must be a number of milliseconds, not {value!r:.80}.")
+    return float(value)

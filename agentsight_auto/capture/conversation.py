@@ -1,0 +1,298 @@
+"""`conversation()`: the block, or decorator, in which everything recorded belongs to one conversation.
+
+In: entering and leaving. Out: `ConversationStarted` and `ConversationEnded` events; what was recorded inside is in the
+outbox when the block has been left. Loses: nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .. import _runtime, events
+from .._guard import guarded, warn_at_most_once_a_minute
+from ..exceptions import ConfigurationException
+from ..helpers import generate_conversation_id
+from . import arguments
+from .error_text import describe_error
+from .frames import Entries, Frame
+from .scope import ConversationScope
+from .shapes import positional_names, wrap
+
+if TYPE_CHECKING:
+    from .._runtime import Runtime
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class ConversationFrame(Frame):
+    """One entry of a block: opens the conversation, and makes its events safe when it is left."""
+
+    __slots__ = ("_known", "_wait_s")
+
+    def __init__(self, scope: ConversationScope, outer: Frame | None, known: Any, wait_s: float | None) -> None:
+        continues = outer is not None and outer.conversation.conversation_id == scope.conversation_id
+        super().__init__(scope, outer.action_id if continues and outer is not None else None, outer)
+        scope.frame = self
+        self._known = known
+        self._wait_s = wait_s
+
+    @property
+    def frame(self) -> Frame:
+        """The frame of the block: itself."""
+        return self
+
+    @guarded
+    def begin(self) -> None:
+        """Become current and record what is known of the conversation."""
+        scope = self.conversation
+        scope.is_open = True
+        self.enter()
+        if scope.is_recording:
+            scope.record_start(**arguments.conversation_fields(self._known, scope.runtime.settings, strict=False))
+
+    def finish(self, result: object, error: BaseException | None) -> None:
+        """Record how the block was left, make its events safe, and win back what was current before."""
+        del result
+        self.end(error)
+        self.settle()
+
+    @guarded
+    def end(self, error: BaseException | None) -> None:
+        """Record how the block was left and win back what was current before."""
+        scope = self.conversation
+        self.leave()
+        # A child process that leaves a block it inherited must not end the parent's conversation.
+        if scope.is_open and scope.is_recording and scope.pid == os.getpid():
+            ended_by = None if error is None or isinstance(error, GeneratorExit) else describe_error(error)
+            scope.record(events.ConversationEnded(*scope.stamp(), ended_by))
+        scope.is_open = False
+
+    @guarded
+    def settle(self) -> None:
+        """Make everything recorded so far safe; wait for its delivery only if `wait_s` asks for it."""
+        runtime = self.conversation.runtime
+        if self.conversation.is_recording:
+            runtime.pipeline.commit()
+            if self._wait_s is not None and self._wait_s > 0:
+                runtime.flush(self._wait_s)
+
+    def blocks_the_loop(self) -> bool:
+        """Return whether leaving waits for the disk or for delivery."""
+        return bool(self._wait_s) or self.conversation.runtime.settings.durability == "disk"
+
+    def add_item(self, item: object) -> None:
+        """Ignore what a decorated generator yields."""
+
+    def close_early(self) -> None:
+        """End a decorated generator whose consumer stopped."""
+        self.finish(None, None)
+
+
+class ConversationBlock:
+    """What `conversation(...)` returns: a context manager that may be entered many times at once, and a decorator."""
+
+    __slots__ = ("_entries", "_id", "_id_from", "_is_recording", "_known", "_wait_s")
+
+    def __init__(
+        self,
+        conversation_id: object,
+        known: arguments.ConversationFields,
+        *,
+        id_from: str | Callable[..., object] | None,
+        wait_s: float | None,
+        is_recording: bool,
+    ) -> None:
+        self._id = conversation_id
+        self._known = known
+        self._id_from = id_from
+        self._wait_s = wait_s
+        self._is_recording = is_recording
+        self._entries: Entries[ConversationFrame] = Entries()
+
+    def __enter__(self) -> ConversationScope:
+        """Open the conversation; the result has the documented ``track_*`` methods."""
+        return self._enter(id(sys._getframe(1)))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Leave the conversation: its events are safe. An exception is recorded as its outcome and goes on."""
+        frame = self._entries.take(_runtime.default().current.get(), id(sys._getframe(1)))
+        if frame is not None:
+            frame.finish(None, error)
+
+    async def __aenter__(self) -> ConversationScope:
+        """Open the conversation, in ``async with``."""
+        return self._enter(0)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Leave the conversation, in ``async with``; what waits for the disk or for delivery waits in a thread."""
+        frame = self._entries.take(_runtime.default().current.get(), 0)
+        if frame is None:
+            return
+        frame.end(error)
+        if frame.blocks_the_loop() and _runs_in_asyncio():
+            await asyncio.shield(asyncio.to_thread(frame.settle))
+        else:
+            frame.settle()
+
+    def __call__(self, function: F) -> F:
+        """Decorate a function, coroutine, generator or async generator: each call is a block of its own.
+
+        Raises:
+            ConfigurationException: `id_from` names no parameter of the function.
+            TypeError: a class, a property or something that cannot be called.
+        """
+        opener = _CallOpener(self, function)
+        decorated: F = wrap(function, opener, verb="conversation")
+        return decorated
+
+    def _enter(self, owner: int) -> ConversationScope:
+        frame = self.open_frame(self._id)
+        self._entries.add(frame, owner)
+        frame.begin()
+        return frame.conversation
+
+    def open_frame(self, conversation_id: object) -> ConversationFrame:
+        """Return the frame of a new entry; where even that fails, one that records nothing."""
+        frame = self._open_frame(_runtime.default(), conversation_id)
+        if frame is None:
+            scope = ConversationScope(_runtime.default(), "", is_recording=False)
+            frame = ConversationFrame(scope, None, {}, None)
+        return frame
+
+    @guarded
+    def _open_frame(self, runtime: Runtime, conversation_id: object) -> ConversationFrame:
+        outer = runtime.current.get()
+        is_recording = (
+            self._is_recording and not runtime.settings.disabled and (outer is None or outer.conversation.is_recording)
+        )
+        usable_id = arguments.usable_conversation_id(conversation_id)
+        if usable_id is None:
+            usable_id = generate_conversation_id()
+            if conversation_id is not None:
+                warn_at_most_once_a_minute(
+                    "blank id", "agentsight-auto: the conversation id is blank; %s is used instead", usable_id
+                )
+        scope = ConversationScope(runtime, usable_id, is_recording=is_recording)
+        return ConversationFrame(scope, outer, self._known, self._wait_s)
+
+    def id_of_call(self, function: Callable[..., Any]) -> Callable[..., object]:
+        """Return what tells the conversation id of a call of `function` from its arguments."""
+        id_from = self._id_from
+        if id_from is None:
+            return lambda *_, **__: self._id
+        if callable(id_from):
+            return id_from
+        target = getattr(function, "__func__", function)
+        names, _ = positional_names(target)
+        defaults = _defaults(target)
+        if id_from not in defaults:
+            raise ConfigurationException(
+                f"id_from={id_from!r} is no parameter of {getattr(target, '__name__', target)!r}: "
+                f"it has {', '.join(defaults) or 'none'}."
+            )
+        position = names.index(id_from) if id_from in names else sys.maxsize
+
+        def from_parameter(*args: Any, **kwargs: Any) -> object:
+            if id_from in kwargs:
+                return kwargs[id_from]
+            return args[position] if position < len(args) else defaults[id_from]
+
+        return from_parameter
+
+
+class _CallOpener:
+    """Opens a block of its own for each call of a decorated function."""
+
+    __slots__ = ("_block", "_id_of_call", "skips_first")
+
+    def __init__(self, block: ConversationBlock, function: Callable[..., Any]) -> None:
+        self._block = block
+        self._id_of_call = block.id_of_call(function)
+        self.skips_first = False
+
+    def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ConversationFrame:
+        return self._block.open_frame(self._read_id(args, kwargs))
+
+    @guarded
+    def _read_id(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        return self._id_of_call(*args, **kwargs)
+
+
+def conversation(
+    conversation_id: object = None,
+    *,
+    customer_id: object = None,
+    customer_ip_address: str | None = None,
+    device: str | None = None,
+    source: str | None = None,
+    language: str | None = None,
+    name: str | None = None,
+    environment: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    id_from: str | Callable[..., object] | None = None,
+    wait_s: float | None = None,
+    record: bool = True,
+) -> ConversationBlock:
+    """Open a conversation: ``with``, ``async with``, or a decorator on any kind of function.
+
+    Everything recorded inside belongs to it. Entering an id again continues that conversation and overrides nothing
+    that is known of it. When the block has been left, its events survive the end of the process.
+
+    Args:
+        conversation_id: its id, as text of at most 255 characters; a new one by default.
+        customer_id: who the customer is.
+        customer_ip_address: where they are, for the world map.
+        device: desktop, mobile, tablet or another text.
+        source: the channel: web, whatsapp, voice ...
+        language: of the conversation.
+        name: shown in lists.
+        environment: ``production``, ``development`` or another slug; by default the setting.
+        metadata: a JSON document; its keys can be searched.
+        id_from: for the decorator: the parameter that holds the id, or a callable that gets the call's arguments.
+        wait_s: let leaving wait for delivery, for at most so many seconds (for serverless functions).
+        record: False records nothing of this block and of what runs inside (no consent, say).
+
+    Never raises into the program it records, and passes the program's own exceptions on unchanged.
+    """
+    known: arguments.ConversationFields = {
+        "customer_id": customer_id,
+        "customer_ip_address": customer_ip_address,
+        "device": device,
+        "source": source,
+        "language": language,
+        "name": name,
+        "environment": environment,
+        "metadata": metadata,
+    }
+    return ConversationBlock(conversation_id, known, id_from=id_from, wait_s=wait_s, is_recording=record)
+
+
+def current_conversation() -> ConversationScope | None:
+    """Return the conversation that is current in this thread or task; None outside any."""
+    frame = _runtime.default().current.get()
+    return None if frame is None else frame.conversation
+
+
+def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return all parameters with their defaults; None for those that have none."""
+    import inspect  # noqa: PLC0415 - at decoration only
+
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: None if p.default is p.empty else p.default for p in parameters}
+
+
+def _runs_in_asyncio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

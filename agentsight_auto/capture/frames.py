@@ -1,0 +1,109 @@
+"""What is current: frames, and how they are entered and left.
+
+In: the runtime's current variable. Out: the innermost frame of this thread or task.
+Loses: nothing; a frame that is left where it is not current leaves the variable alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from .scope import ConversationScope
+
+E = TypeVar("E", bound="Frame")
+
+
+class Frame:
+    """A stretch in which a conversation, and perhaps an action in it, is current."""
+
+    __slots__ = ("action_id", "conversation", "opener", "outer", "owner")
+
+    def __init__(self, conversation: ConversationScope, action_id: str | None, outer: Frame | None) -> None:
+        self.conversation = conversation
+        self.action_id = action_id
+        self.outer = outer
+        self.opener: object = None
+        self.owner = 0
+
+    @property
+    def is_block(self) -> bool:
+        """Whether this frame opened its conversation with a block that is still open."""
+        return self.conversation.frame is self and self.conversation.is_open
+
+    def enter(self) -> None:
+        """Make this frame current."""
+        self.conversation.runtime.current.set(self)
+
+    def leave(self) -> None:
+        """Win back what was current before, if this frame is current here; never raises.
+
+        Frames above it that nobody will leave any more (bindings, actions) go with it. Where another open block lies
+        above it, in the interleaved use of two generators say, this frame is only taken out of the chain.
+        """
+        variable = self.conversation.runtime.current
+        current = variable.get()
+        if current is self:
+            variable.set(self.outer)
+            return
+        above = current
+        while above is not None and above.outer is not self:
+            above = above.outer
+        if above is None:
+            return  # left in a foreign thread, task or context
+        frame = current
+        while frame is not None and frame is not self:
+            if frame.is_block:
+                above.outer = self.outer
+                return
+            frame = frame.outer
+        variable.set(self.outer)
+
+
+def enclosing_block(frame: Frame | None) -> Frame | None:
+    """Return the innermost frame of an open block, skipping bindings and actions."""
+    while frame is not None and not frame.is_block:
+        frame = frame.outer
+    return frame
+
+
+class Entries(Generic[E]):
+    """The open entries of one reusable context manager, which may be entered many times at once.
+
+    The entry that an exit belongs to is the innermost one of this opener that is current here. Where none is (the
+    block was left in another thread, task or context), it is the last one opened by the same Python frame.
+    """
+
+    __slots__ = ("_open",)
+
+    def __init__(self) -> None:
+        self._open: list[E] = []
+
+    def add(self, entry: E, owner: int) -> None:
+        """Remember an entry; `owner` is the id of the Python frame that holds the with statement."""
+        entry.opener = self
+        entry.owner = owner
+        self._open.append(entry)
+
+    def take(self, current: Frame | None, owner: int) -> E | None:
+        """Return and forget the entry that is being left."""
+        entries = self._open
+        if len(entries) == 1:
+            return self._forget(entries[0])
+        frame: Any = current
+        while frame is not None:
+            if frame.opener is self and frame.owner == owner:
+                return self._forget(frame)
+            frame = frame.outer
+        for same_owner in (True, False):
+            for entry in reversed(entries.copy()):
+                if (entry.owner == owner) or not same_owner:
+                    return self._forget(entry)
+        return None
+
+    def _forget(self, entry: E) -> E | None:
+        try:
+            self._open.remove(entry)
+        except ValueError:  # left already, by another thread
+            return None
+        return entry

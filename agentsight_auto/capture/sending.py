@@ -1,0 +1,243 @@
+"""What a scope has recorded since its last send, and `send_tracked_data()` with its documented result.
+
+In: the scope's events. Out: per-item results and a summary.
+Loses: the content of the oldest items (not the events themselves) when a scope never sends, above 1 MiB.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+
+import msgspec
+
+from .. import events
+from .._clock import iso_from_us
+from .._guard import guarded
+from ..exceptions import NoDataToSendException
+
+if TYPE_CHECKING:
+    from .._runtime import Runtime
+    from .scope import ConversationScope
+
+_KEPT_BYTES = 1024 * 1024
+_PREVIEW_CHARACTERS = 100
+_COUNTED = {
+    "question": "questions",
+    "answer": "answers",
+    "attachments": "attachments",
+    "action": "actions",
+    "button": "buttons",
+}
+_KEPT_FOR_LATER = "not answered in time: the event is kept and will be delivered"
+
+
+class TokenTotals(TypedDict):
+    """Tokens by the documented names."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    embedding_tokens: int
+
+
+class Stub(NamedTuple):
+    """What stays of an item whose content was let go."""
+
+    id: str
+    item_type: str
+    at_us: int
+
+
+Recorded = events.AnyEvent | Stub
+
+
+class Unsent:
+    """The events of one scope since its last send; appending needs no lock."""
+
+    __slots__ = ("_events", "_size_bytes")
+
+    def __init__(self) -> None:
+        self._events: list[Recorded] = []
+        self._size_bytes = 0
+
+    def add(self, event: events.AnyEvent, size_bytes: int) -> None:
+        """Remember an event of `size_bytes` of JSON."""
+        self._events.append(event)
+        self._size_bytes += size_bytes
+        if self._size_bytes > _KEPT_BYTES:
+            self._let_go()
+
+    def peek(self) -> list[Recorded]:
+        """Return the events so far."""
+        return self._events.copy()
+
+    def take(self) -> list[Recorded]:
+        """Return the events so far and start again."""
+        taken, self._events, self._size_bytes = self._events, [], 0
+        return taken
+
+    def _let_go(self) -> None:
+        self._size_bytes = 0
+        for index, event in enumerate(self._events):
+            if not isinstance(event, (Stub, events.TokenUsage)):
+                self._events[index] = Stub(event.id, item_type(event), event.at_us)
+
+
+def item_type(event: Recorded) -> str:
+    """Return the documented item type of an event; '' for what is no item of its own."""
+    if isinstance(event, Stub):
+        return event.item_type
+    if isinstance(event, events.Message):
+        return "question" if event.sender == "end_user" else "answer"
+    kinds: dict[type, str] = {
+        events.ConversationStarted: "conversation",
+        events.Action: "action",
+        events.Button: "button",
+        events.Attachments: "attachments",
+    }
+    return kinds.get(type(event), "")
+
+
+def total_tokens(recorded: Iterable[Recorded]) -> TokenTotals:
+    """Sum the token usage among the events."""
+    usages = [event for event in recorded if isinstance(event, events.TokenUsage)]
+    return {
+        "prompt_tokens": sum(usage.prompt_tokens for usage in usages),
+        "completion_tokens": sum(usage.completion_tokens for usage in usages),
+        "total_tokens": sum(usage.total_tokens for usage in usages),
+        "embedding_tokens": sum(usage.embedding_tokens for usage in usages),
+    }
+
+
+class Item(NamedTuple):
+    """One documented item and the events that stand behind it."""
+
+    item_type: str
+    at_us: int
+    event_ids: list[str]
+    data: dict[str, Any]
+
+
+def _items(recorded: list[Recorded], conversation_id: str) -> list[Item]:
+    """Return the items in order; all token usage together is one action named token_usage before the last item."""
+    items = [
+        Item(item_type(event), event.at_us, [event.id], _data(event, conversation_id))
+        for event in recorded
+        if item_type(event)
+    ]
+    usages = [event for event in recorded if isinstance(event, events.TokenUsage)]
+    if usages:
+        data = {
+            "action_name": "token_usage",
+            "conversation_id": conversation_id,
+            "metadata": dict(total_tokens(usages)),
+        }
+        item = Item("action", usages[-1].at_us, [usage.id for usage in usages], data)
+        items.insert(max(len(items) - 1, 0) if len(items) > 1 else len(items), item)
+    return items
+
+
+def send(runtime: Runtime, scope: ConversationScope, unsent: Unsent, timeout_s: float) -> dict[str, Any]:
+    """Deliver the scope's unsent events and answer for each item; see `ConversationScope.send_tracked_data`."""
+    summary: Counter[str] = Counter()
+    results: list[dict[str, Any]] = []
+    if scope.is_recording:
+        items = _items(unsent.take(), scope.conversation_id)
+        if not items:
+            raise NoDataToSendException(f"Nothing has been tracked for conversation {scope.conversation_id!r}.")
+        waiting, stored = _deliver(runtime, scope, items, timeout_s) or ({}, {})
+        for index, item in enumerate(items):
+            results.append(_result(index, item, waiting, stored))
+            if not results[-1]["success"]:
+                summary["errors"] += 1
+            elif item.item_type in _COUNTED:
+                summary[_COUNTED[item.item_type]] += 1
+    counts = {name: summary[name] for name in ("questions", "answers", "attachments", "actions", "buttons", "errors")}
+    return {"items": results, "summary": {name: counts[name] for name in counts}}
+
+
+@guarded
+def _deliver(
+    runtime: Runtime, scope: ConversationScope, items: list[Item], timeout_s: float
+) -> tuple[dict[str, str | None], dict[str, dict[str, Any]]]:
+    pipeline = runtime.pipeline
+    pipeline.release(scope.key)
+    pipeline.flush(timeout_s, release_held=False)
+    ids = [event_id for item in items for event_id in item.event_ids]
+    waiting = pipeline.unanswered(ids)
+    return waiting, runtime.stored_events([event_id for event_id in ids if event_id not in waiting])
+
+
+def _result(
+    index: int, item: Item, waiting: dict[str, str | None], stored: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    result: dict[str, Any] = {"index": index, "type": item.item_type, "timestamp": iso_from_us(item.at_us)}
+    for event_id in item.event_ids:
+        if event_id in waiting:
+            reason = waiting[event_id]
+            error = _KEPT_FOR_LATER if reason is None else f"rejected: {reason}"
+            return {**result, "success": False, "error": error}
+    return {**result, "success": True, "response": stored.get(item.event_ids[-1], {})}
+
+
+def summarize(recorded: list[Recorded], conversation_id: str) -> dict[str, Any]:
+    """Return the documented summary of what waits to be sent."""
+    items = _items(recorded, conversation_id)
+    counts = Counter(item.item_type for item in items)
+    summary = {"conversation": counts["conversation"]}
+    summary |= {plural: counts[kind] for kind, plural in _COUNTED.items()}
+    return {
+        "items": [
+            {
+                "index": index,
+                "type": item.item_type,
+                "timestamp": iso_from_us(item.at_us),
+                "data": item.data,
+                "preview": _preview(item.item_type, item.data),
+            }
+            for index, item in enumerate(items)
+        ],
+        "summary": {**summary, "total": len(items)},
+        "conversation_id": conversation_id,
+    }
+
+
+def _data(event: Recorded, conversation_id: str) -> dict[str, Any]:
+    if isinstance(event, Stub):
+        return {"conversation_id": conversation_id}
+    data: dict[str, Any] = msgspec.to_builtins(event)
+    for internal in ("id", "kind", "at_us", "parent_id"):
+        data.pop(internal, None)
+    for name in ("started_at", "ended_at"):
+        moment_us = data.pop(f"{name}_us", None)
+        if moment_us is not None:
+            data[name] = iso_from_us(moment_us)
+    data.setdefault("metadata", {})
+    return data
+
+
+def _preview(kind: str, data: dict[str, Any]) -> dict[str, Any]:
+    if kind == "conversation":
+        return {name: data.get(name) for name in ("conversation_id", "customer_id", "name", "environment")}
+    if kind in {"question", "answer"}:
+        content = data.get("content", "")
+        more = "..." if len(content) > _PREVIEW_CHARACTERS else ""
+        return {
+            "content_preview": content[:_PREVIEW_CHARACTERS] + more,
+            "sender": data.get("sender"),
+            "has_metadata": bool(data.get("metadata")),
+        }
+    if kind == "attachments":
+        files = [attachment["filename"] for attachment in data.get("attachments", [])]
+        more_files = [f"... and {len(files) - 3} more"] if len(files) > 3 else []
+        return {"count": len(files), "sender": data.get("sender"), "files": files[:3] + more_files}
+    if kind == "action":
+        return {
+            "action_name": data.get("action_name"),
+            "duration_ms": data.get("duration_ms"),
+            "has_error": bool(data.get("error_msg")),
+            "has_response": data.get("response") is not None,
+        }
+    return {"label": data.get("label"), "value": data.get("value"), "event": data.get("button_event")}

@@ -1,0 +1,323 @@
+"""Wrap any kind of callable so that it stays what it was: function, coroutine, generator, async generator.
+
+In: the user's callable and an `Opener`. Out: a wrapt proxy of it, which opens a unit of recording around each call.
+Loses: nothing; where opening fails the call goes through unrecorded. A generator's unit is entered around each
+resumption and never held across a ``yield``.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import pickle
+import sys
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from types import FunctionType, MethodType
+from typing import Any, Protocol
+
+import wrapt
+
+from .._context import CurrentVariable
+from .frames import Frame
+
+
+class Unit(Protocol):
+    """One call's stretch of recording. None of its methods raises."""
+
+    @property
+    def frame(self) -> Frame:
+        """What is current while the user's code runs."""
+
+    def begin(self) -> None:
+        """Start: the user's code runs now. Makes the frame current."""
+
+    def finish(self, result: object, error: BaseException | None) -> None:
+        """End with a result or an error. Wins back what was current before."""
+
+    def add_item(self, item: object) -> None:
+        """Take an item that a generator yields."""
+
+    def close_early(self) -> None:
+        """End because the consumer of a generator stopped."""
+
+
+class Opener(Protocol):
+    """Opens a unit for a call, or returns None where nothing is to be recorded. Does not raise."""
+
+    skips_first: bool
+    """Whether the first positional argument is the instance or class of a method."""
+
+    def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Unit | None:
+        """Return the unit of one call."""
+
+
+def wrap(function: Callable[..., Any], opener: Opener, *, verb: str) -> Any:
+    """Return `function` with a unit of `opener` around each call; `verb` names the decorator in errors.
+
+    Raises:
+        TypeError: a class, a property, or something that cannot be called.
+    """
+    if isinstance(function, (classmethod, staticmethod)):
+        if isinstance(function, classmethod):
+            opener.skips_first = True
+        return type(function)(wrap(function.__func__, opener, verb=verb))
+    if isinstance(function, (property, functools.cached_property)):
+        raise TypeError(f"{verb} cannot wrap a property; put it below: @property above @{verb}.")
+    if inspect.isclass(function):
+        raise TypeError(f"{verb} cannot wrap the class {function.__name__}; decorate its methods.")
+    if not callable(function):
+        raise TypeError(f"{verb} cannot wrap {type(function).__name__}: it is not callable.")
+    kind = kind_of(function)
+    if kind == "coroutine" and not isinstance(function, (FunctionType, MethodType, functools.partial)):
+        return _CoroutineObject(function, opener)
+    return _KINDS[kind](function, opener)
+
+
+def kind_of(function: Callable[..., Any]) -> str:
+    """Return ``function``, ``coroutine``, ``generator`` or ``async generator``; of an object, that of its call."""
+    target: Any = function
+    while isinstance(target, functools.partial):
+        target = target.func
+    if not (inspect.isfunction(target) or inspect.ismethod(target)):
+        call = inspect.getattr_static(type(target), "__call__", None)
+        target = call if inspect.isfunction(call) else target
+    if inspect.iscoroutinefunction(target):
+        return "coroutine"
+    if inspect.isasyncgenfunction(target):
+        return "async generator"
+    return "generator" if inspect.isgeneratorfunction(target) else "function"
+
+
+def positional_names(function: Callable[..., Any]) -> tuple[tuple[str, ...], str | None]:
+    """Return the names of positional parameters and that of ``*args``; nothing for what has no signature."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):
+        return (), "args"
+    names = tuple(p.name for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD})
+    return names, next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
+
+
+class _Wrapped(wrapt.CallableObjectProxy):  # type: ignore[misc,no-any-unimported,unused-ignore]
+    """A transparent proxy of a callable: it binds, pickles by name and looks like what it wraps."""
+
+    def __init__(self, wrapped: Callable[..., Any], opener: Opener) -> None:
+        super().__init__(wrapped)
+        self._self_opener = opener
+        self._self_binds = hasattr(type(wrapped), "__get__")
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        del owner, name
+        self._self_opener.skips_first = self._self_binds
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        del owner
+        return self if instance is None or not self._self_binds else MethodType(self, instance)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        del protocol
+        name = getattr(self.__wrapped__, "__qualname__", "")
+        module = getattr(self.__wrapped__, "__module__", "")
+        found: Any = sys.modules.get(module)
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if found is self:
+            return name
+        if isinstance(self.__wrapped__, functools.partial) or not hasattr(self.__wrapped__, "__qualname__"):
+            return type(self), (self.__wrapped__, self._self_opener)
+        raise pickle.PicklingError(
+            f"{module}.{name} is decorated inside a function, or wrapped by another decorator, and cannot be found "
+            "by its name: pickle functions that are decorated with @ at the top level of their module."
+        )
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        del memo
+        return self
+
+
+class _Function(_Wrapped):
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        unit = self._self_opener.open(args, kwargs)
+        if unit is None:
+            return self.__wrapped__(*args, **kwargs)
+        unit.begin()
+        try:
+            result = self.__wrapped__(*args, **kwargs)
+        except BaseException as error:
+            unit.finish(None, error)
+            raise
+        unit.finish(result, None)
+        return result
+
+
+class _Coroutine(_Wrapped):
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        coroutine = self.__wrapped__(*args, **kwargs)
+        if not isinstance(coroutine, Coroutine):
+            return coroutine
+        return _name_after(_drive_coroutine(_Unstarted(coroutine), self._self_opener, args, kwargs), coroutine)
+
+
+class _CoroutineObject(_Wrapped):
+    """An object with ``async def __call__``: frameworks ask whether its `__call__` is a coroutine function."""
+
+    async def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return await _drive_coroutine(_Unstarted(self.__wrapped__(*args, **kwargs)), self._self_opener, args, kwargs)
+
+
+class _Generator(_Wrapped):
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        generator = self.__wrapped__(*args, **kwargs)
+        unit = self._self_opener.open(args, kwargs)
+        if unit is None or not isinstance(generator, Generator):
+            return generator
+        return _name_after(_drive_generator(generator, unit), generator)
+
+
+class _AsyncGenerator(_Wrapped):
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        generator = self.__wrapped__(*args, **kwargs)
+        unit = self._self_opener.open(args, kwargs)
+        if unit is None or not isinstance(generator, AsyncGenerator):
+            return generator
+        return _name_after(_drive_async_generator(generator, unit), generator)
+
+
+_KINDS: dict[str, type[_Wrapped]] = {
+    "function": _Function,
+    "coroutine": _Coroutine,
+    "generator": _Generator,
+    "async generator": _AsyncGenerator,
+}
+
+
+class _Unstarted:
+    """Holds a coroutine until it is started; one that never is, is closed, so that Python warns once and not twice."""
+
+    __slots__ = ("coroutine",)
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self.coroutine: Coroutine[Any, Any, Any] | None = coroutine
+
+    def take(self) -> Coroutine[Any, Any, Any]:
+        coroutine, self.coroutine = self.coroutine, None
+        assert coroutine is not None
+        return coroutine
+
+    def __del__(self) -> None:
+        if self.coroutine is not None:
+            self.coroutine.close()
+
+
+async def _drive_coroutine(unstarted: _Unstarted, opener: Opener, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    coroutine = unstarted.take()
+    unit = opener.open(args, kwargs)
+    if unit is None:
+        return await coroutine
+    unit.begin()
+    try:
+        result = await coroutine
+    except BaseException as error:
+        unit.finish(None, error)
+        raise
+    unit.finish(result, None)
+    return result
+
+
+class _Resumption:
+    """Makes the unit's frame current while the user's generator runs, and what the consumer had while it does not."""
+
+    __slots__ = ("_inside", "_outside", "_variable")
+
+    def __init__(self, unit: Unit) -> None:
+        self._variable: CurrentVariable[Frame] = unit.frame.conversation.runtime.current
+        self._inside: Frame | None = unit.frame
+        self._outside: Frame | None = None
+
+    def __enter__(self) -> None:
+        self._outside = self._variable.get()
+        self._variable.set(self._inside)
+
+    def __exit__(self, *_: object) -> None:
+        self._inside = self._variable.get()
+        self._variable.set(self._outside)
+        self._outside = None
+
+
+def _drive_generator(generator: Generator[Any, Any, Any], unit: Unit) -> Generator[Any, Any, Any]:
+    resumption = _Resumption(unit)
+    sent: Any = None
+    thrown: BaseException | None = None
+    with resumption:
+        unit.begin()
+    while True:
+        try:
+            with resumption:
+                item = generator.send(sent) if thrown is None else generator.throw(thrown)
+        except StopIteration as stop:
+            unit.finish(stop.value, None)
+            return stop.value
+        except BaseException as error:
+            _finish_with(unit, error, is_closing=thrown is error)
+            raise
+        finally:
+            thrown = None
+        unit.add_item(item)
+        try:
+            sent = yield item
+        except BaseException as error:
+            thrown = error
+
+
+async def _drive_async_generator(generator: AsyncGenerator[Any, Any], unit: Unit) -> AsyncGenerator[Any, Any]:
+    resumption = _Resumption(unit)
+    sent: Any = None
+    thrown: BaseException | None = None
+    with resumption:
+        unit.begin()
+    step = _first_step(generator)
+    while True:
+        try:
+            with resumption:
+                item = await step
+        except StopAsyncIteration:
+            unit.finish(None, None)
+            return
+        except BaseException as error:
+            _finish_with(unit, error, is_closing=thrown is error)
+            raise
+        finally:
+            thrown = None
+        unit.add_item(item)
+        try:
+            sent = yield item
+        except BaseException as error:
+            thrown = error
+        step = generator.asend(sent) if thrown is None else generator.athrow(thrown)
+
+
+def _finish_with(unit: Unit, error: BaseException, *, is_closing: bool) -> None:
+    if is_closing and isinstance(error, GeneratorExit):
+        unit.close_early()
+    else:
+        unit.finish(None, error)
+
+
+def _first_step(generator: AsyncGenerator[Any, Any]) -> Any:
+    """Start the user's generator without the event loop's hooks: the driver around it is the one the loop closes."""
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return generator.asend(None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
+def _name_after(driver: Any, driven: object) -> Any:
+    """Give the driver the names of what it drives, for warnings and task names."""
+    driver.__name__ = getattr(driven, "__name__", driver.__name__)
+    driver.__qualname__ = getattr(driven, "__qualname__", driver.__qualname__)
+    return driver

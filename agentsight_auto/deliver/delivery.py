@@ -1,0 +1,205 @@
+"""Take waiting segments to the destination in batches, and keep the books of what it answered.
+
+In: segments. Out: settled segments, whose files are gone. Loses: damaged records, which are copied to ``corrupt/`` and
+counted; refused events go to ``rejected/`` with their reason.
+
+Runs on one thread at a time, outside the gate: only the books take turns with the threads that record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from agentsight_auto import _guard
+from agentsight_auto.deliver.batch import deliver_batch
+from agentsight_auto.deliver.destination import DeliveryError, Destination
+from agentsight_auto.deliver.rejected import Rejected, RejectedEvent
+from agentsight_auto.deliver.segment import Contents, Segment
+from agentsight_auto.deliver.set_aside import CORRUPT, NEWER, keep_damaged, move_aside
+from agentsight_auto.events import Answer, AnyEvent, UnreadableEvent, decode_event
+
+BATCH_EVENTS = 500
+BATCH_BYTES = 1024 * 1024
+_REASONS_KEPT = 10_000
+
+
+class Item(NamedTuple):
+    """One event on its way; `event` is None where the line cannot be read, with the reason why."""
+
+    segment: Segment
+    position: int
+    line: bytes
+    event: AnyEvent | None
+    reason: str | None
+
+
+class Verdict(NamedTuple):
+    """What became of one record; `reason` is None for delivered ones, else why it was rejected."""
+
+    segment: Segment
+    position: int
+    reason: str | None
+
+
+class Books(Protocol):
+    """Keep account of segments of one kind: this process's own, or adopted ones."""
+
+    def begin(self, segment: Segment) -> bool:
+        """Claim a segment; False if it is not there any more."""
+        ...
+
+    def note(self, verdicts: Iterable[Verdict]) -> None:
+        """Count answered records."""
+        ...
+
+    def settle(self, segment: Segment, reason: str) -> None:
+        """Forget a segment, remove its file, and count what was not answered as lost for this reason."""
+        ...
+
+
+class Delivery:
+    """Deliver through a destination that is opened at the first batch. `outbox` is None where nothing may be written.
+
+    `reasons` are those of the last 10,000 rejected events, by id.
+    """
+
+    def __init__(
+        self, open_destination: Callable[[], Destination], outbox: Path | None, now_us: Callable[[], int]
+    ) -> None:
+        self.destination: Destination | None = None
+        self.reasons: dict[str, str] = {}
+        self._open_destination = open_destination
+        self._outbox = outbox
+        self._rejected = Rejected(outbox) if outbox is not None else None
+        self._now_us = now_us
+
+    def deliver(self, segments: Iterable[Segment], books: Books) -> None:
+        """Deliver what is not answered of these segments, oldest first.
+
+        Raises:
+            DeliveryError: the destination could not handle a batch or left events without an answer.
+            Exception: whatever else the destination raised.
+        """
+        begun: list[Segment] = []
+        batch: list[Item] = []
+        batch_bytes = 0
+        try:
+            for segment in segments:
+                if not books.begin(segment):
+                    continue
+                begun.append(segment)
+                for item in self._items(segment, books):
+                    batch.append(item)
+                    batch_bytes += len(item.line)
+                    if len(batch) >= BATCH_EVENTS or batch_bytes >= BATCH_BYTES:
+                        self._send(batch, books)
+                        batch, batch_bytes = [], 0
+                        begun = _settle_answered(begun, books)
+            if batch:
+                self._send(batch, books)
+        finally:
+            for segment in _settle_answered(begun, books):
+                segment.is_in_flight = False
+
+    def close(self) -> None:
+        """Close the destination; the next batch opens another."""
+        destination, self.destination = self.destination, None
+        if destination is not None:
+            try:
+                destination.close()
+            except Exception as error:  # noqa: BLE001 - the destination is foreign code
+                _guard.failed("closing the destination", error)
+
+    def _items(self, segment: Segment, books: Books) -> Iterable[Item]:
+        contents = self._read(segment, books)
+        if contents is None:
+            return
+        if segment.path is not None and contents.damaged and self._outbox is not None:
+            keep_damaged(self._outbox, segment.path, contents.damaged)
+        # More records than were put in means that taking back a refused write failed: those wait elsewhere.
+        records = contents.records if segment.is_adopted else contents.records[: segment.events]
+        segment.readable = len(records)
+        for index, line in enumerate(records):
+            if index not in segment.answered:
+                yield _item(segment, index, line)
+
+    def _read(self, segment: Segment, books: Books) -> Contents | None:
+        """Read a segment; None if there is nothing to deliver in it, or not now."""
+        try:
+            contents = segment.read()
+        except FileNotFoundError:
+            books.settle(segment, "vanished")
+            return None
+        except OSError as error:
+            if segment.path is not None and segment.path.is_dir():
+                self._put_aside(segment, CORRUPT, books, "damaged")
+            else:
+                _guard.warn_at_most_once_a_minute("read", "agentsight-auto: a segment cannot be read now: %s", error)
+            return None
+        if contents.is_newer:
+            self._put_aside(segment, NEWER, books, "newer_version")
+            return None
+        return contents
+
+    def _put_aside(self, segment: Segment, kind: str, books: Books, reason: str) -> None:
+        if segment.path is not None and self._outbox is not None and move_aside(self._outbox, segment.path, kind):
+            books.settle(segment, reason)
+
+    def _send(self, batch: list[Item], books: Books) -> None:
+        verdicts = [Verdict(item.segment, item.position, item.reason) for item in batch if item.event is None]
+        refused = [item for item in batch if item.event is None]
+        events = [item.event for item in batch if item.event is not None]
+        answers = {answer.event_id: answer for answer in self._deliver_batch(events)} if events else {}
+        for item in batch:
+            answer = answers.get(item.event.id) if item.event is not None else None
+            if answer is None:
+                continue
+            reason = (answer.reason or "no reason given") if answer.status == "rejected" else None
+            verdicts.append(Verdict(item.segment, item.position, reason))
+            if reason is not None:
+                refused.append(item._replace(reason=reason))
+        self._keep_refused(refused)
+        books.note(verdicts)
+        if len(verdicts) < len(batch):
+            raise DeliveryError(f"{len(batch) - len(verdicts)} of {len(batch)} events were left without an answer")
+
+    def _deliver_batch(self, events: list[AnyEvent]) -> list[Answer]:
+        if self.destination is None:
+            self.destination = self._open_destination()
+        return deliver_batch(self.destination, events)
+
+    def _keep_refused(self, items: list[Item]) -> None:
+        if not items:
+            return
+        for item in items:
+            if item.event is not None:
+                self.reasons[item.event.id] = item.reason or ""
+        while len(self.reasons) > _REASONS_KEPT:
+            del self.reasons[next(iter(self.reasons))]
+        if self._rejected is not None:
+            at_us = self._now_us()
+            with contextlib.suppress(OSError):  # they are counted, and their reasons are in memory
+                self._rejected.add(
+                    [RejectedEvent(at_us, item.reason or "", item.line.decode("utf-8", "replace")) for item in items]
+                )
+
+
+def _settle_answered(begun: list[Segment], books: Books) -> list[Segment]:
+    """Settle what was read and answered to its end, and return the others; what could not be read was damaged."""
+    open_segments = []
+    for segment in begun:
+        if segment.readable is None or len(segment.answered) < segment.readable:
+            open_segments.append(segment)
+        elif not segment.is_done:
+            books.settle(segment, "damaged")
+    return open_segments
+
+
+def _item(segment: Segment, index: int, line: bytes) -> Item:
+    try:
+        return Item(segment, index, line, decode_event(line), None)
+    except UnreadableEvent as error:
+        return Item(segment, index, line, None, f"unreadable: {error}")

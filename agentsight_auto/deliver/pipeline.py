@@ -1,0 +1,387 @@
+"""From captured events to answered ones: the buffer, the outbox and the worker behind one object.
+
+In: lines of event JSON, from any thread, signal handler or `__del__`. Out: batches at the destination.
+Loses: what the bounds push out and what damage destroyed; `FlushReport.lost` counts it by reason.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from typing import TypeVar
+
+import msgspec
+
+from agentsight_auto import _guard
+from agentsight_auto._clock import Clock
+from agentsight_auto.deliver.backlog import Backlog, PipelineOptions
+from agentsight_auto.deliver.books import AdoptedBooks, OwnBooks
+from agentsight_auto.deliver.delivery import Delivery
+from agentsight_auto.deliver.destination import Destination
+from agentsight_auto.deliver.folders import dead_folders, has_dead_folders
+from agentsight_auto.deliver.gate import Gate, GateClosed
+from agentsight_auto.deliver.outbox import sync_paths
+from agentsight_auto.deliver.overview import look_into
+from agentsight_auto.deliver.rejected import Rejected
+from agentsight_auto.deliver.report import FlushReport, OutboxSummary
+from agentsight_auto.deliver.segment import Segment
+from agentsight_auto.deliver.worker import Worker
+
+__all__ = ["FlushReport", "OutboxSummary", "Pipeline", "PipelineOptions"]
+
+T = TypeVar("T")
+
+DRAIN_BYTES = 64 * 1024
+_TEND_S = 5.0
+_EXIT_S = 2.0
+_EXIT_PATIENCE_S = 1.0
+
+
+class Pipeline:
+    """Keep lines safe and bring them to a destination. Making one opens nothing and starts nothing."""
+
+    def __init__(self, options: PipelineOptions, open_destination: Callable[[], Destination], clock: Clock) -> None:
+        self.options = options
+        self._open_destination = open_destination
+        self._clock = clock
+        self._inherited: list[object] = []
+        self._is_at_exit = False
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """Begin with nothing, for a new object and in a forked child: what was buffered is the parent's to write."""
+        self._pid = os.getpid()
+        self._gate = Gate()
+        self._buffer: deque[bytes] = deque()
+        self._push = self._buffer.append
+        self._buffered_bytes = 0
+        self._taken: list[bytes] = []
+        self._is_armed = False
+        self._backlog = Backlog(self.options)
+        outbox = self.options.outbox if self.options.durability != "memory" else None
+        self._delivery = Delivery(self._open_destination, outbox, self._clock.now_us)
+        self._own_books = OwnBooks(self._gate, self._backlog)
+        self._adopted_books = AdoptedBooks(self._backlog)
+        self._delivering = threading.Lock()
+        self._worker: Worker | None = None
+
+    # What the recording threads call.
+
+    def append(self, line: bytes) -> None:
+        """Take a line in; it is on disk after the journal interval, or once 64 KiB have come together."""
+        self._push(line)
+        self._buffered_bytes += len(line)
+        if self._buffered_bytes >= DRAIN_BYTES or not self._is_armed:
+            self._arm_or_drain()
+
+    def commit(self) -> None:
+        """Bring everything appended so far into the outbox, and have it delivered soon. Never waits for delivery."""
+        self._do(self._drain, "deliver")
+
+    def write_through(self, line: bytes) -> None:
+        """Take a line in and bring it into the outbox at once."""
+        self._push(line)
+        self._do(self._drain, "deliver")
+
+    def hold(self, key: str, line: bytes) -> None:
+        """Bring a line into the outbox at once; it is delivered after `release`, `flush`, exit or the idle limit."""
+        self._do(lambda: self._backlog.hold(key, line), "sync")
+
+    def release(self, key: str | None = None) -> None:
+        """Have what is held under `key`, or everything that is held, delivered soon."""
+        self._do(lambda: self._backlog.release(key), "deliver")
+
+    # What callers that can wait call.
+
+    def flush(self, timeout_s: float, *, release_held: bool = True) -> FlushReport:
+        """Deliver everything captured before this call and what dead processes left; return at the latest in time.
+
+        With `release_held` False, what is held stays held.
+        """
+        try:
+            self._flush(time.monotonic() + timeout_s, release_held)
+        except Exception as error:  # noqa: BLE001 - the host comes first
+            _guard.failed("flush", error)
+        return self.report()
+
+    def report(self) -> FlushReport:
+        """Return the counts of this process."""
+        return self._call(lambda: self._backlog.counts.report(len(self._buffer) + len(self._taken)))
+
+    def unanswered(self, event_ids: Collection[str]) -> dict[str, str | None]:
+        """Return those of these events that still wait (None) or were rejected (with the reason)."""
+        wanted = set(event_ids)
+        waiting: dict[str, str | None] = dict.fromkeys(_ids(self._call(self._waiting_lines)) & wanted)
+        for segment in self._call(lambda: list(self._backlog.segments())):
+            with suppress(OSError):  # delivered meanwhile
+                records = segment.read().records if segment.path is not None else []
+                lines = [line for index, line in enumerate(records) if index not in segment.answered]
+                if not segment.is_done:
+                    waiting.update(dict.fromkeys(_ids(lines) & wanted))
+        reasons = self._delivery.reasons
+        return waiting | {event_id: reasons[event_id] for event_id in wanted & reasons.keys()}
+
+    def shutdown(self, timeout_s: float = _EXIT_S) -> FlushReport:
+        """Write everything, try once to deliver it, stop the worker; what comes later is still recorded."""
+        try:
+            self._shut_down(timeout_s)
+        except Exception as error:  # noqa: BLE001 - the host comes first
+            _guard.failed("shutdown", error)
+        return self.report()
+
+    def waiting(self) -> OutboxSummary:
+        """Look into the outbox: what waits, of this process and of others."""
+        lines = self._call(self._waiting_lines)
+        return look_into(self.options.outbox, self._call(lambda: self._backlog.outbox.folder_path), len(lines))
+
+    def retry_rejected(self) -> int:
+        """Bring rejected events back into the outbox for another try, and return how many."""
+
+        def hand_over(lines: Collection[bytes]) -> None:
+            for line in lines:
+                self._push(line)
+            self.commit()
+
+        return Rejected(self.options.outbox).take_all(hand_over)
+
+    # What the worker calls (see worker.Duties).
+
+    def journal(self) -> bool:
+        """Bring the buffer into the outbox; tell whether there was anything."""
+        had_any = bool(self._buffer)
+        self._gate.run(self._drain)
+        return had_any
+
+    def deliver(self) -> None:
+        """Deliver what waits; raises when the destination cannot."""
+        self._delivery.deliver(self._gate.call(self._backlog.seal), self._own_books)
+
+    def adopt(self) -> None:
+        """Deliver what dead processes left; raises when the destination cannot."""
+        if self.options.durability == "memory":
+            return
+        self._adopted_books.forget_vanished()
+        for folder in dead_folders(self.options.outbox, self._gate.call(lambda: self._backlog.outbox.folder_path)):
+            try:
+                self._delivery.deliver(map(self._adopted_books.segment, folder.segments()), self._adopted_books)
+            finally:
+                folder.leave()
+
+    def sync(self) -> None:
+        """Make the disk keep what was written."""
+        sync_paths(self._gate.call(self._backlog.take_unsynced))
+
+    def tend(self) -> float:
+        """Release what is idle, return to a disk that works again, warn; return the time of the next such thing."""
+        self._clock.reanchor()
+        self._gate.call(self._backlog.release_idle)
+        self._gate.call(self._backlog.return_to_disk)
+        warnings = self._gate.call(self._backlog.take_warnings)
+        if not self._is_at_exit:
+            for topic, message in warnings:
+                _guard.warn_at_most_once_a_minute(topic, "agentsight-auto: %s", message)
+        times = (self._backlog.next_idle_at(), self._backlog.disk_retry_at(), time.monotonic() + _TEND_S)
+        return min(at for at in times if at is not None)
+
+    def ended(self) -> None:
+        """Give back what the worker's thread used; the next event starts another."""
+        self._gate.run(self._drain)
+        self._delivery.close()
+
+    # Inside.
+
+    def _do(self, operation: Callable[[], object], then: str) -> None:
+        try:
+            self._check_process()
+            self._gate.run(operation)
+            worker = self._living_worker()
+            if worker is not None:
+                worker.ask(then)
+                worker.ask("sync")
+        except Exception as error:  # noqa: BLE001 - the host comes first
+            _guard.failed("recording", error)
+
+    def _arm_or_drain(self) -> None:
+        try:
+            self._check_process()
+            worker = self._living_worker()
+            if worker is not None and self.options.journal_interval_s > 0 and self._buffered_bytes < DRAIN_BYTES:
+                self._is_armed = True
+                worker.ask("journal")
+                if worker.is_alive:
+                    return
+            self._gate.run(self._drain)
+            if worker is not None:
+                worker.ask("later")
+                worker.ask("sync")
+        except Exception as error:  # noqa: BLE001 - the host comes first
+            _guard.failed("recording", error)
+
+    def _drain(self) -> None:
+        self._is_armed = False
+        self._buffered_bytes = 0
+        for _ in range(len(self._buffer)):
+            self._taken.append(self._buffer.popleft())
+        if self._taken:
+            self._backlog.add(self._taken)
+            self._taken = []
+
+    def _release_everything(self) -> list[Segment]:
+        self._backlog.release()
+        return self._seal_everything()
+
+    def _seal_everything(self) -> list[Segment]:
+        self._drain()
+        return self._backlog.seal()
+
+    def _flush(self, deadline: float, release_held: bool) -> None:
+        self._check_process()
+        if self._gate.is_inside or (self._worker is not None and self._worker.is_current):
+            return  # it would wait for itself
+        targets = self._gate.call(self._release_everything if release_held else self._seal_everything)
+        if not targets and not self._has_dead_neighbours():
+            return
+        worker = self._living_worker()
+        if worker is None:
+            self._deliver_here(deadline, with_adoption=True)
+            return
+        waiter = worker.join_flush()
+        try:
+            while worker.is_alive and (remaining_s := deadline - time.monotonic()) > 0:
+                with suppress(queue.Empty):
+                    if waiter.get(timeout=remaining_s) and all(segment.is_settled() for segment in targets):
+                        return
+        finally:
+            worker.leave_flush(waiter)
+
+    def _shut_down(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        self._check_process()
+        if self._gate.is_inside or (self._worker is not None and self._worker.is_current):
+            return
+        targets = self._gate.call(self._release_everything)
+        worker = self._living_worker() if targets else self._worker
+        if worker is not None and worker.is_alive:
+            worker.stop(timeout_s)
+        elif targets:
+            self._deliver_here(deadline, with_adoption=False)
+        self._gate.call(self._backlog.outbox.leave)
+        _in_use.discard(self)
+
+    def _deliver_here(self, deadline: float, *, with_adoption: bool) -> None:
+        """Deliver on the caller's thread, where no worker can run: at interpreter exit."""
+        if not self._delivering.acquire(timeout=max(deadline - time.monotonic(), 0)):
+            return
+        try:
+            self.deliver()
+            if with_adoption:
+                self.adopt()
+        except Exception as error:  # noqa: BLE001 - the events wait in the outbox
+            if not self._is_at_exit:
+                _guard.warn_at_most_once_a_minute(
+                    "delivery", "agentsight-auto: events wait, delivery failed: %s", error
+                )
+        finally:
+            self._delivery.close()
+            self._delivering.release()
+
+    def _has_dead_neighbours(self) -> bool:
+        own = self._gate.call(lambda: self._backlog.outbox.folder_path)
+        return self.options.durability != "memory" and has_dead_folders(self.options.outbox, own)
+
+    def _call(self, function: Callable[[], T]) -> T:
+        """Look at the books, alone if possible: from a signal handler or at exit as they are."""
+        self._check_process()
+        if not self._gate.is_inside:
+            with suppress(GateClosed):
+                return self._gate.call(function)
+        return function()
+
+    def _waiting_lines(self) -> list[bytes]:
+        self._drain()
+        in_memory = [segment for segment in self._backlog.segments() if segment.path is None]
+        return [line for chunk in in_memory for index, line in enumerate(chunk.lines) if index not in chunk.answered]
+
+    def _living_worker(self) -> Worker | None:
+        if (self._worker is None or not self._worker.is_alive) and not self._is_at_exit:
+            self._gate.run(self._start_worker)
+        worker = self._worker
+        return worker if worker is not None and worker.is_alive else None
+
+    def _start_worker(self) -> None:
+        if self._worker is not None and self._worker.is_alive:
+            return
+        _register(self)
+        worker = Worker(self, self.options.journal_interval_s)
+        with suppress(RuntimeError):  # the interpreter is ending: without a worker everything is written through
+            worker.start()
+            self._worker = worker
+
+    def _check_process(self) -> None:
+        if self._pid != os.getpid():
+            self.become_child()
+
+    def become_child(self) -> None:
+        """Part with what a fork inherited: only replace objects, take no lock, log nothing."""
+        self._inherited.append(self._delivery.destination)  # never closed here: its connections are the parent's
+        self._backlog.outbox.forget()
+        self.start_afresh()
+
+    def end_with_process(self, timeout_s: float) -> None:
+        """Shut down for good: from now on everything is written through, and nobody is waited for long."""
+        self._is_at_exit = True
+        self._gate.patience_s = _EXIT_PATIENCE_S
+        self.shutdown(timeout_s)
+
+
+class _Identified(msgspec.Struct):
+    id: str
+
+
+_decode_id = msgspec.json.Decoder(_Identified).decode
+
+
+def _ids(lines: Collection[bytes]) -> set[str]:
+    ids = set()
+    for line in lines:
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            ids.add(_decode_id(line).id)
+    return ids
+
+
+_in_use: set[Pipeline] = set()
+"""Pipelines to shut down at exit."""
+
+_ever_used: weakref.WeakSet[Pipeline] = weakref.WeakSet()
+"""Pipelines that a forked child has to part with."""
+
+_is_registered = False
+
+
+def _register(pipeline: Pipeline) -> None:
+    global _is_registered
+    _in_use.add(pipeline)
+    _ever_used.add(pipeline)
+    if not _is_registered:
+        _is_registered = True
+        atexit.register(_at_exit)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_in_forked_child)
+
+
+def _at_exit() -> None:
+    started = time.monotonic()
+    for pipeline in list(_in_use):
+        pipeline.end_with_process(max(started + pipeline.options.exit_timeout_s - time.monotonic(), 0.0))
+
+
+def _in_forked_child() -> None:
+    for pipeline in list(_ever_used):
+        pipeline.become_child()

@@ -1,0 +1,1 @@
+"""Read the store: filters, pages, documented shapes, metrics, and the facade that the clients call."""

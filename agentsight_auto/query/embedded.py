@@ -1,0 +1,323 @@
+"""Answer the documented calls from the embedded store: read, count, judge and edit conversations.
+
+In: parameters as the documented clients give them. Out: plain JSON-ready values in the documented shapes.
+Loses: nothing; what cannot be read or is not there is one of the documented exceptions, before anything is changed.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, func, select
+
+from agentsight_auto.events import Answer, AnyEvent, Feedback
+from agentsight_auto.exceptions import (
+    InvalidConversationDataException,
+    InvalidQueryException,
+    NotFoundException,
+)
+from agentsight_auto.query import conversations as shapes
+from agentsight_auto.query import pages, parameters
+from agentsight_auto.query.filters import SENTIMENTS, parse_filters
+from agentsight_auto.query.json_documents import read_document
+from agentsight_auto.query.metrics import ESCALATION_ACTIONS, compute_stats
+from agentsight_auto.store import edit
+from agentsight_auto.store.attachments import AttachmentFolder
+from agentsight_auto.store.database import Database
+from agentsight_auto.store.geo import GeoLookup
+from agentsight_auto.store.ingest import ingest
+from agentsight_auto.store.schema import conversations, feedbacks, messages
+
+LONGEST_COMMENT = 5000
+LONGEST_FIELD = 255
+_EXPORT_CHUNK = 50
+_IDS_PER_STATEMENT = 500
+
+
+class EmbeddedBackend:
+    """The documented reads and edits, over one store file and for one agent."""
+
+    def __init__(
+        self,
+        database: Database,
+        attachments: AttachmentFolder,
+        *,
+        agent: str = "default",
+        geo: GeoLookup | None = None,
+        escalation_actions: Sequence[str] = ESCALATION_ACTIONS,
+    ) -> None:
+        self._database = database
+        self._attachments = attachments
+        self._agent = agent
+        self._geo = geo
+        self._escalation_actions = escalation_actions
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def fetch_conversations(
+        self,
+        *,
+        page: int = 1,
+        page_size: int = 10,
+        cursor: str | None = None,
+        count: bool = True,
+        filters: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Return one page of whole conversations: ``count``, ``next``, ``previous`` and ``results``.
+
+        `count` False answers ``count: null`` without counting. With a `cursor` the page begins where the cursor says
+        and `page` is only its label.
+
+        Raises:
+            InvalidQueryException: a parameter that cannot be read.
+            NotFoundException: page 0, or beyond the last one.
+        """
+        number = parameters.read_whole_number("page", page)
+        size = pages.clamp_page_size(parameters.read_whole_number("page_size", page_size))
+        wanted = parse_filters(filters, agent_id=self._agent_id)
+        place = None if cursor is None else pages.parse_cursor(cursor, wanted.ordering)
+        with self._database.read() as connection:
+            found = pages.fetch_page(
+                connection, wanted.conditions, ordering=wanted.ordering, number=number, size=size, place=place
+            )
+            total = _count(connection, wanted.conditions, found) if count else None
+            results = shapes.load_conversations(connection, found.rows, self._attachments)
+        next_url, previous_url = pages.neighbour_urls(found, wanted.parameters)
+        return {"count": total, "next": next_url, "previous": previous_url, "results": results}
+
+    def fetch_conversation(self, conversation_id: int | str) -> dict[str, Any]:
+        """Return one conversation with everything, also a deleted one; an int is the database id, text the text id.
+
+        Raises:
+            InvalidQueryException: an empty id.
+            NotFoundException: there is none.
+        """
+        with self._database.read() as connection:
+            row = self._row(connection, conversation_id)
+            return shapes.load_conversations(connection, [row], self._attachments)[0]
+
+    def fetch_conversation_attachments(self, conversation_id: int | str) -> dict[str, Any]:
+        """Return a conversation's attachments, by message and flat.
+
+        Raises:
+            InvalidQueryException: an empty id.
+            NotFoundException: there is no such conversation.
+        """
+        with self._database.read() as connection:
+            row = self._row(connection, conversation_id)
+            return shapes.load_attachments(connection, row, self._attachments)
+
+    def stats(self, filters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the metrics of the conversations that match (see `metrics`).
+
+        Besides the filters: `include_development` (else development is left out when production conversations match,
+        unless a filter names an environment) and `escalation_actions`, names of actions that hand over to a human.
+        """
+        options = {"include_development": parameters.read_flag, "escalation_actions": parameters.read_names}
+        wanted = parse_filters(filters, agent_id=self._agent_id, options=options)
+        with self._database.read() as connection:
+            return compute_stats(
+                connection,
+                wanted.conditions,
+                all_environments=wanted.names_environment or wanted.options.get("include_development", False),
+                escalation_actions=wanted.options.get("escalation_actions", self._escalation_actions),
+            )
+
+    def export_conversations(self, filters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Return an iterator over whole conversations, the oldest first, with all that an import needs.
+
+        Which conversations there are and their order is settled at the first step (8 bytes are kept of each); what is
+        in them is read in small portions, so that no transaction stays open while the caller works.
+        """
+        wanted = parse_filters(filters, agent_id=self._agent_id)
+        return self._export(wanted.conditions)
+
+    def _export(self, conditions: Sequence[ColumnElement[bool]]) -> Iterator[dict[str, Any]]:
+        oldest_first = pages.Ordering(is_descending=False).clauses()
+        with self._database.read() as connection:
+            statement = select(conversations.c.id).where(*conditions).order_by(*oldest_first)
+            keys = array("q", connection.execute(statement.execution_options(yield_per=1000)).scalars())
+        for start in range(0, len(keys), _EXPORT_CHUNK):
+            chunk = keys[start : start + _EXPORT_CHUNK].tolist()
+            with self._database.read() as connection:
+                rows = connection.execute(select(conversations).where(conversations.c.id.in_(chunk))).all()
+                by_key = {row.id: row for row in rows}  # one that was erased meanwhile is missing
+                rows = [by_key[key] for key in chunk if key in by_key]
+                portion = shapes.load_conversations(connection, rows, self._attachments, for_export=True)
+            yield from portion
+
+    def known_event_ids(self, event_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return, for those events that are stored as messages, the message's id and its conversation's database id."""
+        wanted = {raw: text for text in event_ids if (raw := _event_bytes(text)) is not None}
+        raws = list(wanted)
+        known: dict[str, dict[str, Any]] = {}
+        agent_id = self._agent_id
+        with self._database.read() as connection:
+            for start in range(0, len(raws), _IDS_PER_STATEMENT):
+                statement = select(messages.c.event_id, messages.c.id, messages.c.conversation_pk).where(
+                    messages.c.agent_id == agent_id,
+                    messages.c.event_id.in_(raws[start : start + _IDS_PER_STATEMENT]),
+                )
+                for raw, row_id, conversation_pk in connection.execute(statement):
+                    known[wanted[raw]] = {"id": row_id, "conversation": conversation_pk}
+        return known
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def ingest(self, events: Sequence[AnyEvent]) -> list[Answer]:
+        """Let events into the store for this backend's agent; an event twice changes nothing."""
+        return ingest(self._database, events, agent=self._agent, geo=self._geo)
+
+    def submit_feedback(
+        self,
+        conversation_id: int | str,
+        sentiment: str,
+        comment: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        *,
+        event_id: str,
+        at_us: int,
+    ) -> dict[str, Any]:
+        """Store a customer's feedback and return it; the same `event_id` a second time changes nothing.
+
+        Raises:
+            InvalidQueryException: an empty id, an unknown sentiment, or metadata that is not JSON.
+            InvalidConversationDataException: a comment of more than 5,000 characters.
+            NotFoundException: there is no such conversation.
+        """
+        judged = parameters.read_choice("sentiment", sentiment, SENTIMENTS)
+        text = None if comment is None else _field("comment", comment, longest=LONGEST_COMMENT)
+        document = None if metadata is None else read_document("metadata", metadata)
+        with self._database.read() as connection:
+            row = self._row(connection, conversation_id)
+        event = Feedback(event_id, row.conversation_id, at_us, judged, "customer", text, document)
+        (answer,) = self.ingest([event])
+        if answer.status == "rejected":
+            raise InvalidConversationDataException(f"The feedback was not stored: {answer.reason}")
+        agent_id, raw = self._agent_id, bytes.fromhex(event_id)
+        with self._database.read() as connection:
+            by_event = select(feedbacks).where(feedbacks.c.agent_id == agent_id, feedbacks.c.event_id == raw)
+            stored = connection.execute(by_event).one()
+        return {**shapes.feedback_shape(stored), "conversation": stored.conversation_pk}
+
+    def rename_conversation(self, conversation_id: int | str, name: str) -> dict[str, Any]:
+        """Set the name, 1 to 255 characters without the spaces around it.
+
+        Raises:
+            InvalidQueryException: an empty id.
+            InvalidConversationDataException: the name is blank or too long.
+            NotFoundException: there is no such conversation.
+        """
+        trimmed = _field("name", name, shortest=1, trim=True)
+        return edit.rename_conversation(self._database, self._agent_id, self._key(conversation_id), trimmed)
+
+    def mark_conversation(self, conversation_id: int | str, is_marked: bool) -> dict[str, Any]:
+        """Set or clear the mark.
+
+        Raises:
+            InvalidQueryException: an empty id, or not a yes or no.
+            NotFoundException: there is no such conversation.
+        """
+        flag = parameters.read_flag("is_marked", is_marked)
+        return edit.mark_conversation(self._database, self._agent_id, self._key(conversation_id), flag)
+
+    def delete_conversation(self, conversation_id: int | str) -> dict[str, Any]:
+        """Hide the conversation from lists and metrics; deleting it again changes nothing.
+
+        Raises:
+            InvalidQueryException: an empty id.
+            NotFoundException: there is no such conversation.
+        """
+        return edit.delete_conversation(self._database, self._agent_id, self._key(conversation_id))
+
+    def update_conversation(
+        self,
+        conversation_id: int | str,
+        *,
+        name: str | None = None,
+        is_marked: bool | None = None,
+        customer_id: str | None = None,
+        device: str | None = None,
+        language: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Overwrite the given fields; `metadata` replaces the whole document, and None leaves a field as it is.
+
+        Raises:
+            InvalidQueryException: an empty id, nothing to update, or a value that cannot be read.
+            InvalidConversationDataException: a text that is too long, or a blank name.
+            NotFoundException: there is no such conversation.
+        """
+        texts = {"customer_id": customer_id, "device": device, "language": language}
+        fields: dict[str, Any] = {field: _field(field, text) for field, text in texts.items() if text is not None}
+        if name is not None:
+            fields["name"] = _field("name", name, shortest=1, trim=True)
+        if is_marked is not None:
+            fields["is_marked"] = parameters.read_flag("is_marked", is_marked)
+        if metadata is not None:
+            fields["metadata"] = read_document("metadata", metadata)
+        if not fields:
+            message = "There is nothing to update. Give name, is_marked, customer_id, device, language or metadata."
+            raise InvalidQueryException(message, response_data={"detail": message})
+        return edit.update_conversation(self._database, self._agent_id, self._key(conversation_id), fields)
+
+    def close(self) -> None:
+        """Close the connections that are not in use; the next call opens new ones."""
+        self._database.close()
+
+    # -- which row -----------------------------------------------------------------------------------------------
+
+    @property
+    def _agent_id(self) -> int:
+        return self._database.agent_id(self._agent)
+
+    def _row(self, connection: Connection, conversation_id: int | str) -> Row[Any]:
+        column = conversations.c.conversation_id if isinstance(conversation_id, str) else conversations.c.id
+        wanted = _read_id(conversation_id)
+        statement = select(conversations).where(conversations.c.agent_id == self._agent_id, column == wanted)
+        row = connection.execute(statement).one_or_none()
+        if row is None:
+            raise NotFoundException(f"There is no conversation with the id {parameters.shown(conversation_id)}.")
+        return row
+
+    def _key(self, conversation_id: int | str) -> int:
+        with self._database.read() as connection:
+            return int(self._row(connection, conversation_id).id)
+
+
+def _count(connection: Connection, conditions: Sequence[ColumnElement[bool]], page: pages.Page) -> int:
+    """Count what matches; where the last page is at hand its rows say so."""
+    if page.offset is not None and page.next is None:
+        return page.offset + len(page.rows)
+    return connection.execute(select(func.count()).select_from(conversations).where(*conditions)).scalar_one()
+
+
+def _read_id(conversation_id: object) -> int | str:
+    """Check an id: text that is not blank, or a whole number; one beyond 64 bits becomes -1, which no row has."""
+    if isinstance(conversation_id, str) and conversation_id.strip():
+        return parameters.storable(conversation_id)
+    if isinstance(conversation_id, int) and not isinstance(conversation_id, bool):
+        return int(conversation_id) if 0 <= conversation_id < 2**63 else -1
+    raise parameters.unreadable("conversation_id", conversation_id, "the text id, or the database id as an int")
+
+
+def _field(name: str, value: object, *, shortest: int = 0, longest: int = LONGEST_FIELD, trim: bool = False) -> str:
+    """Check a text that an edit stores."""
+    text = parameters.read_text(name, value)
+    text = text.strip() if trim else text
+    if not shortest <= len(text) <= longest:
+        raise InvalidConversationDataException(
+            f"{name}: {len(text)} characters cannot be stored. Give {shortest} to {longest}."
+        )
+    return text
+
+
+def _event_bytes(text: object) -> bytes | None:
+    """Return the 16 bytes of an event id, or None for what is none."""
+    try:
+        raw = bytes.fromhex(text) if isinstance(text, str) else b""
+    except ValueError:
+        return None
+    return raw if len(raw) == 16 else None

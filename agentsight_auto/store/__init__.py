@@ -1,0 +1,1 @@
+"""The embedded store: schema, migrations, ingest and edits on one SQLite file. Imports nothing by itself."""

@@ -1,0 +1,129 @@
+"""What is known of a conversation, and how events add to it in whatever order they arrive.
+
+In: the stored row, if there is one, and events. Out: the columns of `conversations` to write.
+Loses: what an event says of a field that an earlier moment, or an explicit edit, has settled.
+
+``known_at`` holds the capture time per field, per ``metadata.<key>`` and for ``error``. The earliest wins; `EDITED` is
+earlier than any event. ``metadata`` itself is the moment an edit replaced the document: keys from before are gone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from agentsight_auto.events import Action, AnyEvent, ConversationEnded, ConversationStarted, Message
+from agentsight_auto.store.metadata_index import encode_json
+
+FIELDS = ("name", "customer_id", "customer_ip_address", "device", "source", "language", "environment")
+"""What a `ConversationStarted` may tell, apart from metadata."""
+
+EDITED = -1
+"""The time in ``known_at`` of a field that was set by an explicit edit."""
+
+DEFAULT_ENVIRONMENT = "development"
+
+_ENVIRONMENTS = {"prod": "production", "production": "production", "dev": "development", "development": "development"}
+_SAID_BY = frozenset({"end_user", "agent"})
+
+
+class ConversationState:
+    """One conversation while a batch is stored; `is_new`, `is_touched` and `is_described` say what to write."""
+
+    def __init__(self, conversation_id: str, row: Any | None, at_us: int) -> None:
+        self.conversation_id = conversation_id
+        self.is_new = row is None
+        self.is_touched = self.is_new
+        self.is_described = self.is_new
+        self.is_metadata_changed = False
+        self.is_address_changed = False
+        if row is None:
+            self.pk = 0
+            self.fields: dict[str, str | None] = dict.fromkeys(FIELDS)
+            self.fields["environment"] = DEFAULT_ENVIRONMENT
+            self.metadata: dict[str, Any] | None = None
+            self.known_at: dict[str, int] = {}
+            self.started_at_us = self.ended_at_us = at_us
+            self.is_used = False
+            self.error: str | None = None
+            self.place: tuple[str | None, str | None, str | None] = (None, None, None)
+            self.message_count = self.action_count = 0
+        else:
+            self.pk = row.id
+            self.fields = {field: getattr(row, field) for field in FIELDS}
+            self.metadata = msgspec.json.decode(row.metadata) if row.metadata is not None else None
+            self.known_at = msgspec.json.decode(row.known_at)
+            self.started_at_us, self.ended_at_us = row.started_at_us, row.ended_at_us
+            self.is_used, self.error = row.is_used, row.error
+            self.place = (row.geo_city, row.geo_country, row.geo_timezone)
+            self.message_count, self.action_count = row.message_count, row.action_count
+
+    def add(self, event: AnyEvent) -> None:
+        """Take in one event that is not stored yet."""
+        self._see(event.at_us)
+        if isinstance(event, ConversationStarted):
+            self._describe(event)
+            if not event.is_used:
+                return
+        elif isinstance(event, ConversationEnded):
+            self._end(event)
+        elif isinstance(event, Message):
+            self.message_count += event.sender in _SAID_BY
+            self.is_touched = True
+        elif isinstance(event, Action):
+            self.action_count += 1
+            self.is_touched = True
+        if not self.is_used:
+            self.is_used = self.is_touched = True
+
+    def _see(self, at_us: int) -> None:
+        if at_us > self.ended_at_us:
+            self.ended_at_us, self.is_touched = at_us, True
+        if at_us < self.started_at_us:
+            self.started_at_us, self.is_described = at_us, True
+
+    def _end(self, event: ConversationEnded) -> None:
+        if event.error is not None and event.at_us > self.known_at.get("error", EDITED):
+            self.error = event.error
+            self.known_at["error"] = event.at_us
+            self.is_described = True
+
+    def _describe(self, event: ConversationStarted) -> None:
+        for field in FIELDS:
+            value = getattr(event, field)
+            if value is not None and self._is_news(field, event.at_us):
+                self.fields[field] = normal_environment(value) if field == "environment" else value
+                self.known_at[field] = event.at_us
+                self.is_described = True
+                self.is_address_changed |= field == "customer_ip_address"
+        if event.metadata and event.at_us > self.known_at.get("metadata", EDITED):
+            self._add_metadata(event.metadata, event.at_us)
+
+    def _is_news(self, name: str, at_us: int) -> bool:
+        known = self.known_at.get(name)
+        return known is None or at_us < known
+
+    def _add_metadata(self, told: dict[str, Any], at_us: int) -> None:
+        news = {key: value for key, value in told.items() if self._is_news(f"metadata.{key}", at_us)}
+        if not news:
+            return
+        self.known_at.update((f"metadata.{key}", at_us) for key in news)
+        kept = {key: value for key, value in (self.metadata or {}).items() if key not in news}
+        # Ordered by time, so that the document does not depend on the order of arrival.
+        self.metadata = dict(sorted((kept | news).items(), key=lambda item: self.known_at[f"metadata.{item[0]}"]))
+        self.is_described = self.is_metadata_changed = True
+
+    def known_at_json(self) -> str:
+        """Return ``known_at`` as it is stored."""
+        return encode_json(dict(sorted(self.known_at.items()))).decode()
+
+    def metadata_json(self) -> str | None:
+        """Return the metadata document as it is stored."""
+        return None if self.metadata is None else encode_json(self.metadata).decode()
+
+
+def normal_environment(value: str) -> str:
+    """Return ``production`` and ``development`` for their short and differently cased spellings, others as given."""
+    text = value.strip()
+    return _ENVIRONMENTS.get(text.lower(), text)

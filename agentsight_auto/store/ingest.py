@@ -1,0 +1,188 @@
+"""Let events into the store, in any order and any number of times.
+
+In: events as they were captured. Out: an answer for each: stored, duplicate, or rejected with a reason.
+Loses: nothing silently; an event that cannot be stored is answered with ``rejected`` and harms no other.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+from msgspec import MsgspecError
+from sqlalchemy import Connection, Table, exc, select
+
+from agentsight_auto.events import Action, Answer, AnyEvent, Attachments, Button, Feedback, Message, TokenUsage
+from agentsight_auto.store import event_rows
+from agentsight_auto.store.bulk import in_slices, insert_rows
+from agentsight_auto.store.conversation_rows import load_states, write_states
+from agentsight_auto.store.conversation_state import ConversationState
+from agentsight_auto.store.database import Database, agent_row_id
+from agentsight_auto.store.schema import action_logs, attachments, buttons, feedbacks, messages, token_usages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentsight_auto.store.geo import GeoLookup
+
+_UNSTORABLE = (ValueError, TypeError, OverflowError, AttributeError, RecursionError, MsgspecError)
+"""What a value that is not what its type says leads to, here and in the driver (UnicodeEncodeError is a ValueError)."""
+
+_TABLES: dict[type, Table] = {
+    Message: messages,
+    Action: messages,
+    Button: messages,
+    Attachments: messages,
+    TokenUsage: token_usages,
+    Feedback: feedbacks,
+}
+"""Where the event ids of a kind are kept. Events about the conversation itself change nothing the second time."""
+
+
+def ingest(
+    database: Database, events: Sequence[AnyEvent], *, agent: str = "default", geo: GeoLookup | None = None
+) -> list[Answer]:
+    """Store the events in one transaction and answer each, in the order given.
+
+    Raises:
+        StoreException: the store cannot be written to; then nothing of this call is stored.
+    """
+    answers: list[Answer | None] = [None] * len(events)
+    checked: list[tuple[int, bytes, AnyEvent]] = []
+    for index, event in enumerate(events):
+        outcome = _check(event)
+        if isinstance(outcome, Answer):
+            answers[index] = outcome
+        else:
+            checked.append((index, outcome, event))
+    if checked:
+        with database.write() as connection:
+            batch = _Batch(connection, agent_row_id(connection, agent), geo)
+            statuses = _store_together(batch, [(event_id, event) for _, event_id, event in checked])
+        for (index, _, _), answer in zip(checked, statuses, strict=True):
+            answers[index] = answer
+    return [answer for answer in answers if answer is not None]
+
+
+def _check(event: AnyEvent) -> bytes | Answer:
+    """Return the event's id as bytes, or the rejection."""
+    try:
+        return event_rows.check(event)
+    except _UNSTORABLE as error:
+        return Answer(event.id, "rejected", _reason(error))
+
+
+def _store_together(batch: _Batch, events: list[tuple[bytes, AnyEvent]]) -> list[Answer]:
+    """Store all at once; if that fails because of one of them, each alone."""
+    try:
+        with batch.connection.begin_nested():
+            return batch.store(events)
+    except (*_UNSTORABLE, exc.DBAPIError) as error:
+        _reason(error)
+    return [_store_alone(batch, event_id, event) for event_id, event in events]
+
+
+def _store_alone(batch: _Batch, event_id: bytes, event: AnyEvent) -> Answer:
+    try:
+        with batch.connection.begin_nested():
+            return batch.store([(event_id, event)])[0]
+    except (*_UNSTORABLE, exc.DBAPIError) as error:
+        return Answer(event.id, "rejected", _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    """Say why an event cannot be stored; raises the error again if the store, not the event, is to blame."""
+    if isinstance(error, exc.DBAPIError):
+        original = error.orig
+        is_about_values = isinstance(original, (sqlite3.IntegrityError, sqlite3.DataError))
+        if not is_about_values and "binding parameter" not in str(original):
+            raise error
+        return f"{type(original).__name__}: {original}"
+    return str(error) if isinstance(error, event_rows.RejectedEvent) else f"{type(error).__name__}: {error}"
+
+
+class _Batch:
+    """What the events of one call share: the connection, the agent and the lookup of places."""
+
+    def __init__(self, connection: Connection, agent_id: int, geo: GeoLookup | None) -> None:
+        self.connection = connection
+        self._agent_id = agent_id
+        self._geo = geo
+
+    def store(self, events: Sequence[tuple[bytes, AnyEvent]]) -> list[Answer]:
+        """Store all of them, or raise and leave it to the savepoint to undo."""
+        seen = self._stored_already(events)
+        news: list[tuple[bytes, AnyEvent]] = []
+        answers = []
+        for event_id, event in events:
+            table = _TABLES.get(type(event))
+            if table is not None and event_id in seen[table]:
+                answers.append(Answer(event.id, "duplicate"))
+                continue
+            if table is not None:
+                seen[table].add(event_id)
+            news.append((event_id, event))
+            answers.append(Answer(event.id, "stored"))
+        pks = self._update_conversations([event for _, event in news])
+        self._insert_messages(news, pks)
+        self._insert_others(news, pks)
+        return answers
+
+    def _stored_already(self, events: Sequence[tuple[bytes, AnyEvent]]) -> dict[Table, set[bytes]]:
+        asked: dict[Table, list[bytes]] = {}
+        for event_id, event in events:
+            table = _TABLES.get(type(event))
+            if table is not None:
+                asked.setdefault(table, []).append(event_id)
+        return {table: set(self._row_ids(table, event_ids)) for table, event_ids in asked.items()}
+
+    def _row_ids(self, table: Table, event_ids: Sequence[bytes]) -> dict[bytes, int]:
+        query = select(table.c.event_id, table.c.id).where(table.c.agent_id == self._agent_id)
+        return {row[0]: row[1] for row in in_slices(self.connection, query, table.c.event_id, event_ids)}
+
+    def _update_conversations(self, events: Sequence[AnyEvent]) -> dict[str, int]:
+        """Bring the conversations of these events up to date; return their database ids."""
+        wanted = list({event.conversation_id: None for event in events})
+        states = load_states(self.connection, self._agent_id, wanted)
+        for event in events:
+            state = states.get(event.conversation_id)
+            if state is None:
+                state = ConversationState(event.conversation_id, None, event.at_us)
+                states[event.conversation_id] = state
+            state.add(event)
+        write_states(self.connection, self._agent_id, states.values(), self._geo)
+        return {conversation_id: state.pk for conversation_id, state in states.items()}
+
+    def _insert_messages(self, events: Sequence[tuple[bytes, AnyEvent]], pks: dict[str, int]) -> None:
+        agent_id = self._agent_id
+        rows: list[event_rows.Row] = []
+        parents: list[tuple[bytes, AnyEvent]] = []
+        for event_id, event in events:
+            if isinstance(event, (Message, Action, Button, Attachments)):
+                rows.append(event_rows.message_row(agent_id, pks[event.conversation_id], event_id, event))
+                if not isinstance(event, Message) or event.attachments:
+                    parents.append((event_id, event))
+        insert_rows(self.connection, messages, rows)
+        message_ids = self._row_ids(messages, [event_id for event_id, _ in parents])
+        children: dict[Table, list[event_rows.Row]] = {action_logs: [], buttons: [], attachments: []}
+        for event_id, event in parents:
+            key = agent_id, pks[event.conversation_id], message_ids[event_id]
+            if isinstance(event, Action):
+                children[action_logs].append(event_rows.action_log_row(*key, event_id, event))
+            elif isinstance(event, Button):
+                children[buttons].append(event_rows.button_row(*key, event_id, event))
+            elif isinstance(event, (Message, Attachments)):
+                children[attachments].extend(event_rows.attachment_rows(*key, event))
+        for table, of_table in children.items():
+            insert_rows(self.connection, table, of_table)
+
+    def _insert_others(self, events: Sequence[tuple[bytes, AnyEvent]], pks: dict[str, int]) -> None:
+        usages: list[event_rows.Row] = []
+        judgements: list[event_rows.Row] = []
+        for event_id, event in events:
+            if isinstance(event, TokenUsage):
+                usages.append(event_rows.token_usage_row(self._agent_id, pks[event.conversation_id], event_id, event))
+            elif isinstance(event, Feedback):
+                judgements.append(event_rows.feedback_row(self._agent_id, pks[event.conversation_id], event_id, event))
+        insert_rows(self.connection, token_usages, usages)
+        insert_rows(self.connection, feedbacks, judgements)
