@@ -30,7 +30,7 @@ _NUMBER_BYTES = 16
 _CONTAINER_BYTES = 28
 _MARK_BYTES = 56
 _HELD_PER_ITEM_BYTES = 16
-_KEY_BYTES = 64
+_KEY_BYTES = 128
 """The work that a key takes that is neither text nor a number."""
 _KEY_BUDGET_BYTES = 256
 _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
@@ -44,17 +44,17 @@ _encode = msgspec.json.Encoder().encode
 class Copier:
     """One copy in the making. `left` is what the budget still holds; `ROOM_BYTES` sees to it that it stays positive.
 
-    `shape` and `length` tell of the outermost value, once something was cut.
+    `shape` and `length` tell of the outermost value, once something was cut; `within` is a container around it.
     """
 
     __slots__ = ("_open", "_readers", "is_cut", "left", "length", "shape")
 
-    def __init__(self, budget_bytes: int) -> None:
+    def __init__(self, budget_bytes: int, *, within: object = None) -> None:
         self.left = budget_bytes
         self.is_cut = False
         self.shape = ""
         self.length = 0
-        self._open: set[int] = set()
+        self._open = set() if within is None else {id(within)}
         self._readers: dict[int, Reader] = {}
 
     def copy(self, value: Any) -> Json:
@@ -151,7 +151,8 @@ class Copier:
             for key, item in pairs:
                 cost = harmless_names.get(key) if type(key) is str else None
                 if cost is None or key in copy:
-                    key, cost, item = self._name(key, item, copy)  # noqa: PLW2901
+                    key, cost, is_secret = name_of_key(key, copy)  # noqa: PLW2901
+                    item = MASK if is_secret else item  # noqa: PLW2901
                 left -= cost
                 if left < ROOM_BYTES:
                     left += cost
@@ -206,14 +207,6 @@ class Copier:
         self.left = left - held
         return held
 
-    def _name(self, key: Any, item: Any, copy: dict[str, Json]) -> tuple[str, int, Any]:
-        """Return the name for a key that is not known to be harmless, its cost, and its value, masked if need be."""
-        name, cost, is_secret = name_of_key(key)
-        if name in copy:  # keys of several types may have the same text
-            name = f"{name} ({len(copy) + 1})"
-            cost += 16
-        return name, cost, MASK if is_secret else item
-
     def _other(self, value: Any, kind: type) -> Json:
         reader = self._readers.get(id(kind))
         if reader is None:
@@ -229,26 +222,35 @@ class Copier:
         return self._text(str.__getitem__(content, slice(0, max(self.left, 0) + 1)), length)
 
 
+def name_of_key(key: Any, taken: dict[str, Json]) -> tuple[str, int, bool]:
+    """Return the name that stands for a key of any type, its cost in bytes, and whether it marks a secret.
+
+    Keys of several types may have the same text; a name that is taken gets a number.
+    """
+    kind = type(key)
+    if kind is str:
+        name, cost, is_secret = read_name(key)
+    elif kind is int and _MIN_INT <= key <= _MAX_INT:
+        name = str(key)
+        cost, is_secret = len(name) + 16, False
+    elif issubclass(kind, str):
+        name, cost, is_secret = read_name(str.__getitem__(key, slice(0, MAX_NAME_CHARS + 1)))
+        cost += _NUMBER_BYTES
+    elif kind is bytes:
+        name, cost, is_secret = read_name(key[: MAX_NAME_CHARS + 1].decode("latin-1"))
+        cost += _NUMBER_BYTES
+    else:
+        copy = Copier(_KEY_BUDGET_BYTES).copy(key)
+        name, cost, is_secret = read_name(copy if type(copy) is str else _encode(copy).decode())
+        cost += _KEY_BYTES
+    if name in taken:
+        name = f"{name} ({len(taken) + 1})"
+        cost += _NUMBER_BYTES
+    return name, cost, is_secret
+
+
 def _mask_pair(pair: tuple[Any, ...]) -> tuple[Any, ...]:
     """Mask the second of a pair like ``("Authorization", "Bearer ...")``, the form of headers in lists."""
     if len(pair) == 2 and type(pair[0]) is str and type(pair[1]) is str and is_secret_name(pair[0]):
         return pair[0], MASK
     return pair
-
-
-def name_of_key(key: Any) -> tuple[str, int, bool]:
-    """Return the name that stands for a key of any type, its cost in bytes, and whether it marks a secret."""
-    kind = type(key)
-    if kind is str:
-        return read_name(key)
-    if kind is int and _MIN_INT <= key <= _MAX_INT:
-        return (text := str(key)), len(text) + 16, False
-    if issubclass(kind, str):
-        text = str.__getitem__(key, slice(0, MAX_NAME_CHARS + 1))
-    elif kind is bytes:
-        text = key[: MAX_NAME_CHARS + 1].decode("latin-1")
-    else:
-        copy = Copier(_KEY_BUDGET_BYTES).copy(key)
-        text = copy if type(copy) is str else _encode(copy).decode()
-    name, cost, is_secret = read_name(text)
-    return name, cost + _KEY_BYTES, is_secret

@@ -14,6 +14,8 @@ from .text import fit_text
 MAX_NAME_CHARS = 128
 
 _MAX_NAME_BYTES = 160
+_QUICK_CHARS = 25
+"""Names up to this length are short enough even if each character is written as an escape."""
 _ENTRY_BYTES = 8
 _MAX_KNOWN_NAMES = 4096
 
@@ -29,9 +31,11 @@ def read_name(key: str) -> tuple[str, int, bool]:
     if cost is not None:
         return key, cost, False
     is_secret = is_secret_name(key)
-    name = fit_text(key[:MAX_NAME_CHARS], _MAX_NAME_BYTES)
-    if len(name) < len(key):
-        name += "…"
+    name = key
+    if len(key) > _QUICK_CHARS or not key.isascii() or "\0" in key:
+        name = fit_text(key[:MAX_NAME_CHARS], _MAX_NAME_BYTES)
+        if len(name) < len(key):
+            name += "…"
     cost = len(_encode(name)) + 2 + _ENTRY_BYTES
     if name == key and not is_secret:
         if len(harmless_names) >= _MAX_KNOWN_NAMES:

@@ -60,7 +60,7 @@ _QUICK_INT = 2**53
 _encode = msgspec.json.Encoder().encode
 
 
-def snapshot(value: object, limit_bytes: int = DEFAULT_VALUE_BYTES) -> Json:
+def snapshot(value: Any, limit_bytes: int = DEFAULT_VALUE_BYTES) -> Json:
     """Return a copy of `value` whose JSON is at most `limit_bytes` long (at least `MIN_VALUE_BYTES` are granted).
 
     What had to be cut becomes ``{"truncated": true, "type": ..., "length": ..., "value": <the beginning>}``, where
@@ -69,13 +69,16 @@ def snapshot(value: object, limit_bytes: int = DEFAULT_VALUE_BYTES) -> Json:
     kind = type(value)
     if value is None or kind is bool:
         return value
-    if kind is str and len(value) < _QUICK_CHARS and value.isascii() and "\0" not in value:  # type: ignore[arg-type, attr-defined, operator]
+    if kind is str and len(value) < _QUICK_CHARS and value.isascii() and "\0" not in value:
         return value
-    if kind is dict and len(value) <= _QUICK_NAMES and limit_bytes >= DEFAULT_VALUE_BYTES:  # type: ignore[arg-type]
-        copy = _flat_copy(value)  # type: ignore[arg-type]
+    if kind is dict and len(value) <= _QUICK_NAMES and limit_bytes >= DEFAULT_VALUE_BYTES:
+        copy = _flat_copy(value)
         if copy is not None:
             return copy
-    copy = _bounded_copy(value, limit_bytes)
+    try:
+        copy = _bounded_copy(value, limit_bytes)
+    except RecursionError:  # the user's own calls have left no room for ours
+        return NESTED_TOO_DEEP
     return f"<{type_name(kind)}>" if copy is None else copy
 
 
@@ -102,12 +105,9 @@ def _flat_copy(value: dict[Any, Any]) -> dict[str, Json] | None:
 
 
 @guarded
-def _bounded_copy(value: object, limit_bytes: int) -> Json:
+def _bounded_copy(value: Any, limit_bytes: int) -> Json:
     copier = Copier(max(limit_bytes, MIN_VALUE_BYTES) - _WRAPPER_BYTES)
-    try:
-        copy = copier.copy(value)
-    except RecursionError:  # the user's own calls have left no room for ours
-        return NESTED_TOO_DEEP
+    copy = copier.copy(value)
     if not copier.is_cut:
         return copy
     shape = fit_text(copier.shape, _MAX_SHAPE_BYTES)
@@ -121,28 +121,35 @@ def snapshot_mapping(
 
     More than 256 names are cut; the key ``…`` says so.
     """
-    pairs: Iterable[tuple[str, object]] = dict.items(items) if isinstance(items, dict) else items  # type: ignore[assignment]
     copies: dict[str, Json] = {}
-    for name, value in pairs:
+    for name, value in items.items() if isinstance(items, Mapping) else items:
         if len(copies) >= _MAX_ARGUMENTS:
             copies["…"] = cut_suffix(_MAX_ARGUMENTS, "names are kept")
             break
-        clean, _, is_secret = name_of_key(name)
+        clean, _, is_secret = name_of_key(name, copies)
         copies[clean] = MASK if is_secret else snapshot(value, limit_bytes)
     return copies
 
 
-def snapshot_metadata(value: object, limit_bytes: int = DEFAULT_VALUE_BYTES) -> dict[str, Json] | None:
+def snapshot_metadata(value: Any, limit_bytes: int = DEFAULT_VALUE_BYTES) -> dict[str, Json] | None:
     """Return a copy of a metadata document; None stays None, and what is not a dict becomes ``{"value": ...}``.
 
     A document that is too large keeps as many whole keys as fit: ``{"truncated": true, "length": ..., ...}``.
     """
     if value is None:
         return None
-    if not issubclass(type(value), dict):
+    kind = type(value)
+    if not issubclass(kind, dict):
         return {"value": snapshot(value, limit_bytes)}
-    document = _whole_keys(value, limit_bytes)  # type: ignore[arg-type]
-    return {"truncated": True, "length": dict.__len__(value)} if document is None else document  # type: ignore[arg-type]
+    if kind is dict and len(value) <= _QUICK_NAMES and limit_bytes >= DEFAULT_VALUE_BYTES:
+        copy = _flat_copy(value)
+        if copy is not None:
+            return copy
+    try:
+        document = _whole_keys(value, limit_bytes)
+    except RecursionError:  # the user's own calls have left no room for ours
+        document = None
+    return {"truncated": True, "length": dict.__len__(value)} if document is None else document
 
 
 @guarded
@@ -150,41 +157,41 @@ def _whole_keys(value: dict[Any, Any], limit_bytes: int) -> dict[str, Json]:
     """Copy key by key. A value that does not fit costs work but no room; each may spend half of the work left."""
     room = max(limit_bytes, MIN_VALUE_BYTES) - _WRAPPER_BYTES
     work = 2 * room
-    copier = Copier(0)
+    copier = Copier(0, within=value)
     copies: dict[str, Json] = {}
     is_whole = True
     try:
         for key, item in dict.items(value):
-            name, cost, is_secret = name_of_key(key)
-            copier.left = allowed = min(room, work // 2)
+            name, cost, is_secret = name_of_key(key, copies)
+            allowed = min(room, work // 2)
             if allowed < ROOM_BYTES + cost:
                 is_whole = False
                 break
-            copier.left -= cost
+            copier.left = allowed - cost
             copier.is_cut = False
-            copy = MASK if is_secret else copier.copy(item)
+            copy = copier.copy(MASK if is_secret else item)
             work -= allowed - copier.left
             if copier.is_cut:
                 is_whole = False
             else:
                 room -= allowed - copier.left
                 copies[name] = copy
-    except RuntimeError:  # another thread changes the document, or the user's own calls have left no room for ours
+    except RuntimeError:  # another thread changes the document
         is_whole = False
     return copies if is_whole else {**copies, "truncated": True, "length": dict.__len__(value)}
 
 
-def bounded_text(text: object, limit_bytes: int = DEFAULT_TEXT_BYTES) -> str:
+def bounded_text(text: Any, limit_bytes: int = DEFAULT_TEXT_BYTES) -> str:
     """Return clean text of at most `limit_bytes` bytes of UTF-8; what was cut ends in ``… [truncated, N characters]``.
 
     What is not text becomes the JSON of its snapshot.
     """
     kind = type(text)
     if kind is str:
-        return cut_text(text, limit_bytes)  # type: ignore[arg-type]
+        return cut_text(text, limit_bytes)
     if issubclass(kind, str):
-        length = str.__len__(text)  # type: ignore[arg-type]
-        return cut_text(str.__getitem__(text, slice(0, limit_bytes + 1)), limit_bytes, length)  # type: ignore[arg-type]
+        length = str.__len__(text)
+        return cut_text(str.__getitem__(text, slice(0, limit_bytes + 1)), limit_bytes, length)
     copy = snapshot(text, limit_bytes)
     return cut_text(copy if type(copy) is str else _encode(copy).decode(), limit_bytes)
 
@@ -201,7 +208,7 @@ def _safe(value: Any, depth: int) -> Json:
     if depth >= _MAX_EVENT_DEPTH:
         return NESTED_TOO_DEEP
     if kind is dict:
-        return {name_of_key(key)[0]: _safe(item, depth + 1) for key, item in value.items()}
+        return {name_of_key(key, {})[0]: _safe(item, depth + 1) for key, item in value.items()}
     if kind is list or kind is tuple:
         return [_safe(item, depth + 1) for item in value]
     return snapshot(value)

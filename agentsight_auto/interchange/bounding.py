@@ -10,8 +10,14 @@ from typing import Any
 
 import msgspec
 
-from agentsight_auto.capture.redaction import MASK, is_secret_name
-from agentsight_auto.capture.snapshot import bounded_text, safe_json, snapshot, snapshot_mapping, snapshot_metadata
+from agentsight_auto.capture.snapshot import (
+    bounded_text,
+    safe_json,
+    sanitize_text,
+    snapshot,
+    snapshot_mapping,
+    snapshot_metadata,
+)
 from agentsight_auto.events import Json
 
 _MAX_PARAMETERS = 256
@@ -51,32 +57,24 @@ class Limits(msgspec.Struct, frozen=True):
 
     def kept_value(self, value: Json) -> Json:
         """Return a value that was captured before, unchanged if it is within the limit."""
-        return _clean(value) if self._fits(value) else self.value(value)
+        clean = safe_json(value)
+        return clean if self._fits(clean) else self.value(clean)
 
     def kept_document(self, document: Json) -> dict[str, Json] | None:
         """Return a metadata document that was captured before, unchanged if it is within the limit."""
         if not isinstance(document, dict) or not document:
             return None
-        kept: dict[str, Json] | None = _clean(document) if self._fits(document) else self.document(document)
-        return kept
+        clean: dict[str, Json] = safe_json(document)
+        return clean if self._fits(clean) else self.document(clean)
 
     def kept_call(self, call: Json) -> Json:
         """Return a ``{"function", "parameters"}`` that was captured before; each parameter has its own limit."""
         parameters = call.get("parameters") if isinstance(call, dict) else None
         if not isinstance(parameters, dict) or len(parameters) > _MAX_PARAMETERS + 1:
             return self.kept_value(call)
-        kept = {name: MASK if is_secret_name(name) else self.kept_value(value) for name, value in parameters.items()}
-        rest = {name: self.kept_value(value) for name, value in call.items() if name != "parameters"}
-        return _clean({name: kept if name == "parameters" else rest[name] for name in call})
+        kept = {sanitize_text(name): self.kept_value(value) for name, value in call.items() if name != "parameters"}
+        kept["parameters"] = {sanitize_text(name): self.kept_value(value) for name, value in parameters.items()}
+        return kept
 
     def _fits(self, value: Json) -> bool:
-        try:
-            return len(_encode(value)) <= self.value_bytes
-        except (UnicodeEncodeError, RecursionError, OverflowError):
-            return False
-
-
-def _clean(value: Json) -> Json:
-    """Return the value without NUL and lone surrogates, which JSON may spell but the store does not take."""
-    encoded = _encode(value)
-    return safe_json(value) if b"\\u0000" in encoded or b"null" in encoded and _has_unwritable(value) else value
+        return len(_encode(value)) <= self.value_bytes

@@ -20,8 +20,9 @@ from agentsight_auto.exceptions import (
 )
 from agentsight_auto.query import conversations as shapes
 from agentsight_auto.query import pages, parameters
-from agentsight_auto.query.filters import SENTIMENTS, parse_filters
+from agentsight_auto.query.filters import Filters, parse_filters
 from agentsight_auto.query.json_documents import read_document
+from agentsight_auto.query.members import SENTIMENTS
 from agentsight_auto.query.metrics import ESCALATION_ACTIONS, compute_stats
 from agentsight_auto.store import edit
 from agentsight_auto.store.attachments import AttachmentFolder
@@ -31,7 +32,6 @@ from agentsight_auto.store.ingest import ingest
 from agentsight_auto.store.schema import conversations, feedbacks, messages
 
 LONGEST_COMMENT = 5000
-LONGEST_FIELD = 255
 _EXPORT_CHUNK = 50
 _IDS_PER_STATEMENT = 500
 
@@ -79,10 +79,11 @@ class EmbeddedBackend:
         wanted = parse_filters(filters, agent_id=self._agent_id)
         place = None if cursor is None else pages.parse_cursor(cursor, wanted.ordering)
         with self._database.read() as connection:
+            conditions = wanted.conditions(connection)
             found = pages.fetch_page(
-                connection, wanted.conditions, ordering=wanted.ordering, number=number, size=size, place=place
+                connection, conditions, ordering=wanted.ordering, number=number, size=size, place=place
             )
-            total = _count(connection, wanted.conditions, found) if count else None
+            total = _count(connection, conditions, found) if count else None
             results = shapes.load_conversations(connection, found.rows, self._attachments)
         next_url, previous_url = pages.neighbour_urls(found, wanted.parameters)
         return {"count": total, "next": next_url, "previous": previous_url, "results": results}
@@ -120,7 +121,7 @@ class EmbeddedBackend:
         with self._database.read() as connection:
             return compute_stats(
                 connection,
-                wanted.conditions,
+                wanted.conditions(connection),
                 all_environments=wanted.names_environment or wanted.options.get("include_development", False),
                 escalation_actions=wanted.options.get("escalation_actions", self._escalation_actions),
             )
@@ -132,12 +133,12 @@ class EmbeddedBackend:
         in them is read in small portions, so that no transaction stays open while the caller works.
         """
         wanted = parse_filters(filters, agent_id=self._agent_id)
-        return self._export(wanted.conditions)
+        return self._export(wanted)
 
-    def _export(self, conditions: Sequence[ColumnElement[bool]]) -> Iterator[dict[str, Any]]:
+    def _export(self, wanted: Filters) -> Iterator[dict[str, Any]]:
         oldest_first = pages.Ordering(is_descending=False).clauses()
         with self._database.read() as connection:
-            statement = select(conversations.c.id).where(*conditions).order_by(*oldest_first)
+            statement = select(conversations.c.id).where(*wanted.conditions(connection)).order_by(*oldest_first)
             keys = array("q", connection.execute(statement.execution_options(yield_per=1000)).scalars())
         for start in range(0, len(keys), _EXPORT_CHUNK):
             chunk = keys[start : start + _EXPORT_CHUNK].tolist()
@@ -188,7 +189,7 @@ class EmbeddedBackend:
             NotFoundException: there is no such conversation.
         """
         judged = parameters.read_choice("sentiment", sentiment, SENTIMENTS)
-        text = None if comment is None else _field("comment", comment, longest=LONGEST_COMMENT)
+        text = None if comment is None else parameters.read_field("comment", comment, longest=LONGEST_COMMENT)
         document = None if metadata is None else read_document("metadata", metadata)
         with self._database.read() as connection:
             row = self._row(connection, conversation_id)
@@ -210,7 +211,7 @@ class EmbeddedBackend:
             InvalidConversationDataException: the name is blank or too long.
             NotFoundException: there is no such conversation.
         """
-        trimmed = _field("name", name, shortest=1, trim=True)
+        trimmed = parameters.read_field("name", name, shortest=1, trim=True)
         return edit.rename_conversation(self._database, self._agent_id, self._key(conversation_id), trimmed)
 
     def mark_conversation(self, conversation_id: int | str, is_marked: bool) -> dict[str, Any]:
@@ -251,9 +252,11 @@ class EmbeddedBackend:
             NotFoundException: there is no such conversation.
         """
         texts = {"customer_id": customer_id, "device": device, "language": language}
-        fields: dict[str, Any] = {field: _field(field, text) for field, text in texts.items() if text is not None}
+        fields: dict[str, Any] = {
+            field: parameters.read_field(field, text) for field, text in texts.items() if text is not None
+        }
         if name is not None:
-            fields["name"] = _field("name", name, shortest=1, trim=True)
+            fields["name"] = parameters.read_field("name", name, shortest=1, trim=True)
         if is_marked is not None:
             fields["is_marked"] = parameters.read_flag("is_marked", is_marked)
         if metadata is not None:
@@ -275,7 +278,7 @@ class EmbeddedBackend:
 
     def _row(self, connection: Connection, conversation_id: int | str) -> Row[Any]:
         column = conversations.c.conversation_id if isinstance(conversation_id, str) else conversations.c.id
-        wanted = _read_id(conversation_id)
+        wanted = parameters.read_id(conversation_id)
         statement = select(conversations).where(conversations.c.agent_id == self._agent_id, column == wanted)
         row = connection.execute(statement).one_or_none()
         if row is None:
@@ -292,26 +295,6 @@ def _count(connection: Connection, conditions: Sequence[ColumnElement[bool]], pa
     if page.offset is not None and page.next is None:
         return page.offset + len(page.rows)
     return connection.execute(select(func.count()).select_from(conversations).where(*conditions)).scalar_one()
-
-
-def _read_id(conversation_id: object) -> int | str:
-    """Check an id: text that is not blank, or a whole number; one beyond 64 bits becomes -1, which no row has."""
-    if isinstance(conversation_id, str) and conversation_id.strip():
-        return parameters.storable(conversation_id)
-    if isinstance(conversation_id, int) and not isinstance(conversation_id, bool):
-        return int(conversation_id) if 0 <= conversation_id < 2**63 else -1
-    raise parameters.unreadable("conversation_id", conversation_id, "the text id, or the database id as an int")
-
-
-def _field(name: str, value: object, *, shortest: int = 0, longest: int = LONGEST_FIELD, trim: bool = False) -> str:
-    """Check a text that an edit stores."""
-    text = parameters.read_text(name, value)
-    text = text.strip() if trim else text
-    if not shortest <= len(text) <= longest:
-        raise InvalidConversationDataException(
-            f"{name}: {len(text)} characters cannot be stored. Give {shortest} to {longest}."
-        )
-    return text
 
 
 def _event_bytes(text: object) -> bytes | None:

@@ -11,31 +11,32 @@ from __future__ import annotations
 
 import difflib
 import logging
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection
 
 from agentsight_auto._clock import iso_from_us
 from agentsight_auto.query import parameters
-from agentsight_auto.query.metadata_terms import parse_metadata_terms
+from agentsight_auto.query.members import (
+    MEMBER_FILTERS,
+    Condition,
+    Members,
+    contains,
+    narrow,
+    read_conditions,
+    read_members,
+)
 from agentsight_auto.query.pages import Ordering, parse_ordering
-from agentsight_auto.store.metadata_index import value_texts
-from agentsight_auto.store.schema import action_logs, conversations, feedbacks, messages, metadata_values
+from agentsight_auto.store.schema import conversations
 
 logger = logging.getLogger("agentsight_auto.query")
 
-SENTIMENTS = ("positive", "neutral", "negative")
-FEEDBACK_SOURCES = ("customer", "platform")
-_LONGEST_LIKE = 200
-"""Longer parts are looked for with `instr`: SQLite refuses LIKE patterns of 50,000 bytes and is slow with long ones."""
-_MOST_WARNINGS = 1000
-_FRACTION = re.compile(r"-?[0-9]{1,100}(?:\.[0-9]{1,100}(?:[eE][+-]?[0-9]{1,2})?|[eE][+-]?[0-9]{1,2})")
-"""A number that has more than one spelling; a whole number in digits alone is found as it is."""
+Reader: TypeAlias = Callable[[str, Any], Any]
+"""Takes the name and the value of a parameter, and refuses what it cannot read."""
 
-Condition = ColumnElement[bool]
+_MOST_WARNINGS = 1000
 _columns = conversations.c
 _warned: set[str] = set()
 
@@ -44,7 +45,8 @@ _warned: set[str] = set()
 class Filters:
     """What a query asks for."""
 
-    conditions: Sequence[Condition]
+    own_conditions: Sequence[Condition]
+    members: Sequence[Members]
     ordering: Ordering
     parameters: Mapping[str, str]
     """The filters as text, in the order given, for `next` and `previous`."""
@@ -52,22 +54,16 @@ class Filters:
     options: Mapping[str, Any] = field(default_factory=dict)
     """Values of the extra parameters that the caller of `parse_filters` named."""
 
-
-def contains(column: ColumnElement[Any], needle: str) -> Condition:
-    """Return the condition that `column` holds `needle` whatever the case; ``%``, ``_``, backslash mean themselves."""
-    if not needle.isascii():
-        return func.instr(func.casefold(column), needle.casefold()) > 0
-    if len(needle) > _LONGEST_LIKE:
-        return func.instr(func.lower(column), needle.lower()) > 0
-    escaped = needle.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return column.like(f"%{escaped}%", escape="\\")
+    def conditions(self, connection: Connection) -> list[Condition]:
+        """Return all conditions, in the form that suits what is in the store now."""
+        return [*self.own_conditions, *narrow(connection, self.members)]
 
 
-def _exact(column: ColumnElement[Any]) -> Callable[[str, Any], Condition]:
+def _exact(column: ColumnElement[Any]) -> Reader:
     return lambda name, value: column == parameters.read_text(name, value)
 
 
-def _part(column: ColumnElement[Any]) -> Callable[[str, Any], Condition]:
+def _part(column: ColumnElement[Any]) -> Reader:
     return lambda name, value: contains(column, parameters.read_text(name, value))
 
 
@@ -87,34 +83,7 @@ def _started_before(name: str, value: Any) -> Condition:
     return _columns.started_at_us <= parameters.read_moment_us(name, value)
 
 
-def _among(column: ColumnElement[Any], *conditions: Condition) -> Condition:
-    return _columns.id.in_(select(column).where(*conditions))
-
-
-def _has(column: ColumnElement[Any]) -> Callable[[str, Any], Condition]:
-    def condition(name: str, value: Any) -> Condition:
-        among = _among(column)
-        return among if parameters.read_flag(name, value) else ~among
-
-    return condition
-
-
-def _message_contains(name: str, value: Any) -> Condition:
-    return _among(messages.c.conversation_pk, contains(messages.c.content, parameters.read_text(name, value)))
-
-
-def _action_name(name: str, value: Any) -> Condition:
-    return _among(messages.c.conversation_pk, contains(messages.c.action_name, parameters.read_text(name, value)))
-
-
-def _search(name: str, value: Any) -> Condition:
-    needle = parameters.read_text(name, value)
-    said = _among(messages.c.conversation_pk, contains(messages.c.content, needle))
-    fields = (_columns.name, _columns.conversation_id, _columns.customer_id)
-    return or_(*(contains(column, needle) for column in fields), said)
-
-
-_CONDITIONS: Mapping[str, Callable[[str, Any], Condition]] = {
+_OWN: Mapping[str, Reader] = {
     "conversation_id": _exact(_columns.conversation_id),
     "customer_id": _exact(_columns.customer_id),
     "customer_id__icontains": _part(_columns.customer_id),
@@ -128,21 +97,12 @@ _CONDITIONS: Mapping[str, Callable[[str, Any], Condition]] = {
     "is_marked": _is_marked,
     "started_at_after": _started_after,
     "started_at_before": _started_before,
-    "has_messages": _has(messages.c.conversation_pk),
-    "has_action": _has(action_logs.c.conversation_pk),
-    "has_feedback": _has(feedbacks.c.conversation_pk),
-    "message_contains": _message_contains,
-    "action_name": _action_name,
-    "search": _search,
 }
-_JOINT = ("include_deleted", "feedback_sentiment", "feedback_source", "metadata", "metadata_key", "metadata_value")
-KNOWN_FILTERS = (*_CONDITIONS, *_JOINT, "ordering")
+KNOWN_FILTERS = (*_OWN, *MEMBER_FILTERS, "include_deleted", "ordering")
 _KNOWN_PARAMETERS = (*KNOWN_FILTERS, "page", "page_size", "cursor")
 
 
-def parse_filters(
-    filters: Mapping[str, Any], *, agent_id: int, options: Mapping[str, Callable[[str, Any], Any]] | None = None
-) -> Filters:
+def parse_filters(filters: Mapping[str, Any], *, agent_id: int, options: Mapping[str, Reader] | None = None) -> Filters:
     """Read all filters; None counts as not given. `options` reads further parameters that are no conditions.
 
     What is found belongs to the agent, and is not deleted unless `include_deleted` says otherwise.
@@ -155,61 +115,20 @@ def parse_filters(
     conditions: list[Condition] = [_columns.agent_id == agent_id]
     if not parameters.read_flag("include_deleted", given.get("include_deleted", False)):
         conditions.append(_columns.is_deleted.is_(False))
-    conditions += [read(name, given[name]) for name, read in _CONDITIONS.items() if name in given]
-    conditions += _feedback_conditions(given) + _metadata_conditions(given, agent_id)
+    conditions += [read(name, given[name]) for name, read in _OWN.items() if name in given]
+    conditions += read_conditions(given, agent_id)
+    members = read_members(given, agent_id)
     ordering = parse_ordering(given["ordering"]) if "ordering" in given else Ordering()
     for name in given.keys() - set(KNOWN_FILTERS) - readers.keys():
         _warn_of_unknown(name)
     return Filters(
-        conditions=conditions,
+        own_conditions=conditions,
+        members=members,
         ordering=ordering,
         parameters={name: _as_text(name, value) for name, value in given.items() if name in KNOWN_FILTERS},
         names_environment="environment" in given or "env" in given,
         options={name: read(name, given[name]) for name, read in readers.items() if name in given},
     )
-
-
-def _feedback_conditions(given: Mapping[str, Any]) -> list[Condition]:
-    """Return at most one condition, so that one and the same feedback has the sentiment and the source."""
-    wanted = []
-    for name, column, choices in (
-        ("feedback_sentiment", feedbacks.c.sentiment, SENTIMENTS),
-        ("feedback_source", feedbacks.c.source, FEEDBACK_SOURCES),
-    ):
-        if name in given:
-            wanted.append(column == parameters.read_choice(name, given[name], choices))
-    return [_among(feedbacks.c.conversation_pk, *wanted)] if wanted else []
-
-
-def _metadata_conditions(given: Mapping[str, Any], agent_id: int) -> list[Condition]:
-    terms: list[tuple[str, str | None]] = []
-    if "metadata" in given:
-        terms += parse_metadata_terms(given["metadata"])
-    if "metadata_key" in given:
-        value = given.get("metadata_value")
-        path = parameters.read_text("metadata_key", given["metadata_key"]).strip()
-        terms.append((path, None if value is None else parameters.read_text("metadata_value", value)))
-    elif "metadata_value" in given:
-        raise parameters.unreadable("metadata_value", given["metadata_value"], "metadata_key with it")
-    return [_metadata_term(agent_id, path, value) for path, value in terms]
-
-
-def _metadata_term(agent_id: int, path: str, value: str | None) -> Condition:
-    column = metadata_values.c.path
-    if value is None:  # the key itself, or nested ones below it: "." is followed by "/"
-        place = or_(column == path, and_(column > f"{path}.", column < f"{path}/"))
-    else:
-        place = and_(column == path, metadata_values.c.value_text.in_(sorted(_metadata_texts(value))))
-    return _among(metadata_values.c.conversation_pk, metadata_values.c.agent_id == agent_id, place)
-
-
-def _metadata_texts(value: str) -> set[str]:
-    """Return the texts under which the index keeps what a filter's value means: itself, and the number it writes."""
-    word = value.strip()
-    texts = {value, word}
-    if _FRACTION.fullmatch(word):
-        texts.update(value_texts(float(word)))
-    return texts
 
 
 def _as_text(name: str, value: Any) -> str:
@@ -224,6 +143,6 @@ def _warn_of_unknown(name: str) -> None:
     if name in _warned or len(_warned) >= _MOST_WARNINGS:
         return
     _warned.add(name)
-    nearest = difflib.get_close_matches(name, _KNOWN_PARAMETERS, n=1)
+    nearest = difflib.get_close_matches(name[:60], _KNOWN_PARAMETERS, n=1)
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"the filters are {', '.join(KNOWN_FILTERS)}"
     logger.warning("The filter %s is not known and was ignored; %s.", parameters.shown(name), hint)

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any
 
 from agentsight_auto._clock import parse_moment, us_from_datetime
-from agentsight_auto.exceptions import InvalidQueryException
+from agentsight_auto.exceptions import InvalidConversationDataException, InvalidQueryException
 
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
@@ -123,3 +123,27 @@ def read_names(name: str, value: Any) -> list[str]:
     if isinstance(parts, list | tuple | set | frozenset) and len(parts) <= 100:
         return [text for part in parts if (text := read_text(name, part).strip())]
     raise unreadable(name, value, "at most 100 names, as a list or as text with commas between them")
+
+
+def read_id(value: object) -> int | str:
+    """Check a conversation's id: text that is not blank, or an int; one beyond 64 bits becomes -1, which no row has."""
+    if isinstance(value, str) and value.strip():
+        return storable(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value) if 0 <= value < 2**63 else -1
+    raise unreadable("conversation_id", value, "the text id, or the database id as an int")
+
+
+def read_field(name: str, value: object, *, shortest: int = 0, longest: int = 255, trim: bool = False) -> str:
+    """Check a text that an edit stores.
+
+    Raises:
+        InvalidQueryException: not text.
+        InvalidConversationDataException: too short or too long.
+    """
+    text = read_text(name, value)
+    text = text.strip() if trim else text
+    if not shortest <= len(text) <= longest:
+        message = f"{name}: {len(text)} characters cannot be stored. Give {shortest} to {longest}."
+        raise InvalidConversationDataException(message)
+    return text

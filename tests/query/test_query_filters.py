@@ -14,6 +14,7 @@ from agentsight_auto.enums import Environment, Sentiment
 from agentsight_auto.events import ConversationStarted, Message
 from agentsight_auto.exceptions import InvalidQueryException
 from agentsight_auto.query import filters as filters_module
+from agentsight_auto.query import members, parameters
 from agentsight_auto.query.metadata_terms import MOST_TERMS, parse_metadata_terms
 
 from .story import SECOND, START_US, Story
@@ -238,7 +239,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         return
     assert all(path and path == path.strip() for path, _ in terms)
     written = ",".join(f"{path}:{value}" for path, value in terms)
-    assert "".join(written.split()) == "".join(filters_module.parameters.storable(text).split())
+    assert "".join(written.split()) == "".join(parameters.storable(text).split())
 
 
 @pytest.fixture(scope="module")
@@ -284,7 +285,7 @@ def matches(value: Any, text: str) -> bool:
 
 
 def _is_fraction(text: str) -> bool:
-    return filters_module._FRACTION.fullmatch(text) is not None and float(text).is_integer()
+    return members._FRACTION.fullmatch(text) is not None and float(text).is_integer()
 
 
 @settings(max_examples=60, deadline=None)

@@ -18,3 +18,11 @@ def database(store_path: Path) -> Iterator[Database]:
     database = Database.open(store_path)
     yield database
     database.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """One store for all examples of a property test, which keep apart by conversation or agent."""
+    database = Database.open(tmp_path_factory.mktemp("shared") / "store.db")
+    yield database
+    database.close()

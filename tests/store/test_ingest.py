@@ -368,11 +368,6 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Database:
-    return Database.open(tmp_path_factory.mktemp("shared") / "store.db")
-
-
 @settings(max_examples=60, deadline=None)
 @given(document=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), JSON, max_size=4))
 def test_any_json_metadata_comes_back(shared: Database, document: dict[str, object]) -> None:

@@ -1,0 +1,90 @@
+"""Order of arrival: whatever comes late, early or twice, the same is stored."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agentsight_auto.events import (
+    Action,
+    AnyEvent,
+    AttachmentRef,
+    Attachments,
+    Button,
+    ConversationEnded,
+    ConversationStarted,
+    Feedback,
+    Message,
+    TokenUsage,
+)
+from agentsight_auto.store.database import Database
+from agentsight_auto.store.ingest import ingest
+
+from .material import T0_US, everything, new_id
+
+_agents = (f"agent {n}" for n in itertools.count())
+_word = st.sampled_from(["a", "b", "c"])
+_maybe = st.none() | _word
+_metadata = st.none() | st.dictionaries(_word, _word | st.dictionaries(_word, st.integers(), max_size=2), max_size=3)
+_files = st.lists(
+    st.builds(AttachmentRef, st.just("0" * 64), st.integers(0, 9), _word, st.just("image/png")), max_size=2
+)
+
+_KINDS = [
+    st.fixed_dictionaries(
+        {
+            "type": st.just(ConversationStarted),
+            **dict.fromkeys(("customer_id", "customer_ip_address", "device", "source", "language", "name"), _maybe),
+            "environment": st.sampled_from([None, "prod", "development", "staging"]),
+            "metadata": _metadata,
+            "is_used": st.booleans(),
+        }
+    ),
+    st.fixed_dictionaries({"type": st.just(ConversationEnded), "error": _maybe}),
+    st.fixed_dictionaries(
+        {
+            "type": st.just(Message),
+            "sender": st.sampled_from(["end_user", "agent", "system"]),
+            "content": _word,
+            "metadata": _metadata,
+            "attachments": _files,
+        }
+    ),
+    st.fixed_dictionaries({"type": st.just(Action), "action_name": _word, "response": _metadata}),
+    st.fixed_dictionaries({"type": st.just(Button), "button_event": _word, "label": _word, "value": _word}),
+    st.fixed_dictionaries({"type": st.just(Attachments), "sender": st.just("agent"), "attachments": _files}),
+    st.fixed_dictionaries({"type": st.just(TokenUsage), "prompt_tokens": st.integers(0, 9)}),
+    st.fixed_dictionaries({"type": st.just(Feedback), "sentiment": st.sampled_from(["positive", "negative"])}),
+]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[AnyEvent]:
+    """Draw events of two conversations, each captured at a moment of its own."""
+    events: list[AnyEvent] = []
+    for position, fields in enumerate(draw(st.lists(st.one_of(_KINDS), min_size=1, max_size=12))):
+        kind = fields.pop("type")
+        at_us = T0_US + position
+        events.append(
+            kind(id=new_id(at_us), conversation_id=draw(st.sampled_from(["c1", "c2"])), at_us=at_us, **fields)
+        )
+    return events
+
+
+@settings(max_examples=120, deadline=None)
+@given(data=st.data(), history=histories())
+def test_any_order_and_any_repetition_stores_the_same(
+    shared: Database, data: st.DataObject, history: list[AnyEvent]
+) -> None:
+    """A permutation with repeats, cut into batches anywhere, gives the rows that the order of capture gives."""
+    straight, shuffled = next(_agents), next(_agents)
+    ingest(shared, history, agent=straight)
+    repeats = data.draw(st.lists(st.sampled_from(history), max_size=6))
+    arriving = data.draw(st.permutations(history + repeats))
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(arriving)), max_size=4)))
+    for begin, end in itertools.pairwise([0, *cuts, len(arriving)]):
+        answers = ingest(shared, arriving[begin:end], agent=shuffled)
+        assert {answer.status for answer in answers} <= {"stored", "duplicate"}
+    assert everything(shared, shuffled) == everything(shared, straight)
