@@ -107,7 +107,7 @@ def _whole(low: int, high: int) -> Callable[[Any], int]:
 
 
 def _path(value: Any) -> str:
-    return os.path.abspath(os.path.expanduser(os.fspath(value)))  # noqa: PTH100, PTH111 - bytes and "" fail later
+    return str(Path(value).expanduser().absolute())
 
 
 def _names(value: Any) -> tuple[str, ...]:

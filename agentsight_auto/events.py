@@ -132,9 +132,10 @@ def decode_event(line: bytes) -> AnyEvent:
         UnreadableEvent: not JSON, an unknown kind, or a field of the wrong type.
     """
     try:
-        return _decoder.decode(line)
+        event: AnyEvent = _decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableEvent(str(error)) from error
+    return event
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -30,7 +30,7 @@ _NUMBER_BYTES = 16
 _CONTAINER_BYTES = 28
 _MARK_BYTES = 56
 _HELD_PER_ITEM_BYTES = 16
-_KEY_BYTES = 128
+_KEY_BYTES = 160
 """The work that a key takes that is neither text nor a number."""
 _KEY_BUDGET_BYTES = 256
 _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
@@ -235,10 +235,10 @@ def name_of_key(key: Any, taken: dict[str, Json]) -> tuple[str, int, bool]:
         cost, is_secret = len(name) + 16, False
     elif issubclass(kind, str):
         name, cost, is_secret = read_name(str.__getitem__(key, slice(0, MAX_NAME_CHARS + 1)))
-        cost += _NUMBER_BYTES
+        cost += _MARK_BYTES
     elif kind is bytes:
         name, cost, is_secret = read_name(key[: MAX_NAME_CHARS + 1].decode("latin-1"))
-        cost += _NUMBER_BYTES
+        cost += _MARK_BYTES
     else:
         copy = Copier(_KEY_BUDGET_BYTES).copy(key)
         name, cost, is_secret = read_name(copy if type(copy) is str else _encode(copy).decode())

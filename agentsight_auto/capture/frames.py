@@ -6,7 +6,7 @@ Loses: nothing; a frame that is left where it is not current leaves the variable
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
     from .scope import ConversationScope
@@ -90,11 +90,10 @@ class Entries(Generic[E]):
         entries = self._open
         if len(entries) == 1:
             return self._forget(entries[0])
-        frame: Any = current
-        while frame is not None:
-            if frame.opener is self and frame.owner == owner:
-                return self._forget(frame)
-            frame = frame.outer
+        while current is not None:
+            if current.opener is self and current.owner == owner:
+                return self._forget(cast("E", current))
+            current = current.outer
         for same_owner in (True, False):
             for entry in reversed(entries.copy()):
                 if (entry.owner == owner) or not same_owner:

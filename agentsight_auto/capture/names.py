@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from .redaction import is_secret_name
+from .redaction import marks_secret
 from .text import fit_text
 
 MAX_NAME_CHARS = 128
@@ -16,13 +16,16 @@ MAX_NAME_CHARS = 128
 _MAX_NAME_BYTES = 160
 _QUICK_CHARS = 25
 """Names up to this length are short enough even if each character is written as an escape."""
-_ENTRY_BYTES = 8
+_ENTRY_BYTES = 12
 _MAX_KNOWN_NAMES = 4096
 
 _encode = msgspec.json.Encoder().encode
 
 harmless_names: dict[str, int] = {}
-"""Names that stand in a copy as they are, with their cost: the JSON with colon and comma, and 8 for the work."""
+"""Names that stand in a copy as they are, with their cost: the JSON with colon and comma, and 12 for the work."""
+
+_secret_names: dict[str, int] = {}
+"""Names that stand in a copy as they are, but not their values; with their cost."""
 
 
 def read_name(key: str) -> tuple[str, int, bool]:
@@ -30,15 +33,22 @@ def read_name(key: str) -> tuple[str, int, bool]:
     cost = harmless_names.get(key)
     if cost is not None:
         return key, cost, False
-    is_secret = is_secret_name(key)
+    cost = _secret_names.get(key)
+    if cost is not None:
+        return key, cost, True
     name = key
     if len(key) > _QUICK_CHARS or not key.isascii() or "\0" in key:
         name = fit_text(key[:MAX_NAME_CHARS], _MAX_NAME_BYTES)
         if len(name) < len(key):
             name += "…"
+    is_secret = marks_secret(name)
     cost = len(_encode(name)) + 2 + _ENTRY_BYTES
-    if name == key and not is_secret:
-        if len(harmless_names) >= _MAX_KNOWN_NAMES:
-            harmless_names.clear()
-        harmless_names[key] = cost
+    if name == key:
+        _remember(_secret_names if is_secret else harmless_names, key, cost)
     return name, cost, is_secret
+
+
+def _remember(names: dict[str, int], name: str, cost: int) -> None:
+    if len(names) >= _MAX_KNOWN_NAMES:
+        names.clear()
+    names[name] = cost

@@ -7,6 +7,7 @@ Loses: nothing here; what is masked reads `MASK` in its event.
 from __future__ import annotations
 
 import re
+from operator import add
 
 MASK = "[masked]"
 
@@ -19,7 +20,7 @@ _SECRET_WORDS = frozenset(
     "password passwords passwd pwd passphrase passphrases passcode passcodes secret secrets token apitoken authtoken "  # noqa: SIM905
     "accesstoken accesstokens refreshtoken refreshtokens bearertoken sessiontoken idtoken bearer jwt apikey apikeys "
     "authkey accesskey accesskeys privatekey privatekeys secretkey secretkeys clientsecret signingkey encryptionkey "
-    "sshkey authorization authheader credential credentials cookie cookies setcookie".split()
+    "sshkey authorization credential credentials cookie cookies setcookie".split()
 )
 """Words that mark a secret, and pairs of words written together: ``api_key`` and ``apikey`` are the same pair."""
 
@@ -32,8 +33,11 @@ _HARMLESS_BEFORE_TOKEN = frozenset(
     "eos bos pad unk sep cls mask stop special".split()
 )
 
-_ROOTS = ("pass", "pwd", "secret", "token", "key", "auth", "cookie", "credential", "bearer", "jwt")
-"""Each secret word contains one of these: names without any are told apart without splitting them into words."""
+_has_root = re.compile(
+    "passw|passphrase|passcode|pwd|secret|token|authori|cookie|credential|bearer|jwt|"
+    "(?:api|access|private|auth|sign|encrypt|ssh).*key"
+).search
+"""Each secret word contains one of these: the many names without any are told apart without being split into words."""
 
 _known: dict[str, bool] = {}
 
@@ -45,36 +49,30 @@ def is_secret_name(name: str) -> bool:
     ``token`` is harmless where it counts or names model tokens: ``token_usage``, ``cost_per_token``, ``tokens``.
     """
     known = _known.get(name)
-    if known is not None:
-        return known
-    if len(name) > _MAX_NAME_CHARS:
-        return _names_secret(name[:_MAX_NAME_CHARS])
-    if len(_known) >= _MAX_KNOWN_NAMES:
-        _known.clear()
-    known = _known[name] = _names_secret(name)
+    if known is None:
+        known = marks_secret(name[:_MAX_NAME_CHARS])
+        if len(name) <= _MAX_NAME_CHARS:
+            if len(_known) >= _MAX_KNOWN_NAMES:
+                _known.clear()
+            _known[name] = known
     return known
 
 
-def _names_secret(name: str) -> bool:
+def marks_secret(name: str) -> bool:
+    """Decide what `is_secret_name` tells, without remembering it."""
     lower = name.lower()
-    for root in _ROOTS:
-        if root in lower:
-            break
-    else:
-        return False
-    if lower == "auth":  # as in requests.get(url, auth=(user, password)); in auth_type it is harmless
+    if _has_root(lower) is None:
+        return lower == "auth"  # as in get(url, auth=(user, password)); in auth_type it is harmless
+    words = " ".join(_WORD.findall(name)).lower().split()
+    if not _SECRET_WORDS.isdisjoint(map(add, words, words[1:])):
         return True
-    words = [word.lower() for word in _WORD.findall(name)]
-    for position, word in enumerate(words):
-        before = words[position - 1] if position else ""
-        if before + word in _SECRET_WORDS:
-            return True
-        if word in _SECRET_WORDS and not (word == "token" and _is_model_token(words, position)):
-            return True
-    return False
+    found = _SECRET_WORDS.intersection(words)
+    if found != {"token"}:
+        return bool(found)
+    return not all(_is_model_token(words, at) for at, word in enumerate(words) if word == "token")
 
 
-def _is_model_token(words: list[str], position: int) -> bool:
-    before = words[position - 1] if position else ""
-    after = words[position + 1] if position + 1 < len(words) else ""
+def _is_model_token(words: list[str], at: int) -> bool:
+    before = words[at - 1] if at else ""
+    after = words[at + 1] if at + 1 < len(words) else ""
     return before in _HARMLESS_BEFORE_TOKEN or after in _HARMLESS_AFTER_TOKEN

@@ -187,11 +187,11 @@ class ConversationScope:
             InvalidConversationDataException: a blank text, or metadata that is no dict.
         """
         settings = self.runtime.settings
-        texts = [
+        event, shown, chosen = (
             arguments.checked_text(text, f"button {what}", InvalidConversationDataException, settings.max_value_bytes)
             for what, text in (("event", button_event), ("label", label), ("value", value))
-        ]
-        self.record(events.Button(*self.stamp(), *texts, arguments.checked_metadata(metadata, settings)))
+        )
+        self.record(events.Button(*self.stamp(), event, shown, chosen, arguments.checked_metadata(metadata, settings)))
 
     def track_attachments(
         self,

@@ -51,16 +51,17 @@ class Opener(Protocol):
         """Return the unit of one call."""
 
 
-def wrap(function: Callable[..., Any], opener: Opener, *, verb: str) -> Any:
+def wrap(function: Any, opener: Opener, *, verb: str) -> Any:
     """Return `function` with a unit of `opener` around each call; `verb` names the decorator in errors.
 
     Raises:
         TypeError: a class, a property, or something that cannot be called.
     """
-    if isinstance(function, (classmethod, staticmethod)):
-        if isinstance(function, classmethod):
-            opener.skips_first = True
-        return type(function)(wrap(function.__func__, opener, verb=verb))
+    if isinstance(function, classmethod):
+        opener.skips_first = True
+        return classmethod(wrap(function.__func__, opener, verb=verb))
+    if isinstance(function, staticmethod):
+        return staticmethod(wrap(function.__func__, opener, verb=verb))
     if isinstance(function, (property, functools.cached_property)):
         raise TypeError(f"{verb} cannot wrap a property; put it below: @property above @{verb}.")
     if inspect.isclass(function):
@@ -98,7 +99,7 @@ def positional_names(function: Callable[..., Any]) -> tuple[tuple[str, ...], str
     return names, next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
 
 
-class _Wrapped(wrapt.CallableObjectProxy):  # type: ignore[misc,no-any-unimported,unused-ignore]
+class _Wrapped(wrapt.CallableObjectProxy):  # type: ignore[type-arg,unused-ignore]  # generic in its stubs only
     """A transparent proxy of a callable: it binds, pickles by name and looks like what it wraps."""
 
     def __init__(self, wrapped: Callable[..., Any], opener: Opener) -> None:

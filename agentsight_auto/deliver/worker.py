@@ -218,6 +218,7 @@ class Worker:
             self._expect("deliver", self._last_delivery_at + _JOURNALED_S)
         if self._is_due("sync", now):
             self._duties.sync()
+            self._due["tend"] = now  # what was written since may be idle soon, or wait for the disk
         if self._is_due("tend", now):
             self._due["tend"] = self._duties.tend()
         is_deliver_due, is_adopt_due = self._is_due("deliver", now), self._is_due("adopt", now)

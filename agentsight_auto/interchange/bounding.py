@@ -6,8 +6,6 @@ Loses: what lies beyond them; the copy says so (``truncated``).
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from agentsight_auto.capture.snapshot import (

@@ -10,6 +10,7 @@ a result belongs to the latest call that still waits for one. All other keys bec
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import msgspec
@@ -32,6 +33,7 @@ SENDERS = {"user": "end_user", "assistant": "agent", "system": "system", "develo
 _RESULT_ROLES = frozenset({"tool", "function"})
 _FIELDS = ("customer_id", "customer_ip_address", "device", "source", "language", "name", "environment")
 _MAX_NAME_BYTES = 1024
+_MAX_CALLS_OF_A_TURN = 1000
 
 
 def read_chat(value: Any, *, limits: Limits, now_us: int, id_prefix: str = "") -> Incoming:
@@ -91,9 +93,8 @@ def _field(name: str, value: Any, limits: Limits) -> str | None:
 
 
 class _Call(msgspec.Struct):
-    """An action whose result may still come."""
+    """An action whose result may still come; `turn` counts the messages that made calls."""
 
-    call_id: str | None
     name: str
     turn: int
     fact: Fact
@@ -105,7 +106,8 @@ class _Transcript:
     def __init__(self, limits: Limits) -> None:
         self.facts: list[Fact] = []
         self._limits = limits
-        self._waiting: list[_Call] = []
+        self._waiting: defaultdict[str | None, list[_Call]] = defaultdict(list)
+        self._latest: list[_Call] = []
         self._turn = 0
 
     def read(self, place: str, message: Any) -> None:
@@ -120,7 +122,9 @@ class _Transcript:
             self._read_text(place, message, time_key, at_us)
             self._read_calls(place, message, at_us)
         else:
-            raise BadConversation(f"{place} has the role {role!r:.40}; known are user, assistant, system, developer, tool")
+            raise BadConversation(
+                f"{place} has the role {role!r:.40}; known are user, assistant, system, developer, tool"
+            )
 
     def _read_text(self, place: str, message: dict[str, Any], time_key: str | None, at_us: int | None) -> None:
         text = content_text(message.get("content"))
@@ -141,22 +145,28 @@ class _Transcript:
         calls = message.get("tool_calls") or []
         if not isinstance(calls, list):
             raise BadConversation(f"{place}.tool_calls is not a list")
-        self._turn += 1
+        if calls or message.get("function_call") is not None:
+            self._turn += 1
+            self._latest = []
         for index, call in enumerate(calls):
             self._read_call(f"{place}.tool_calls[{index}]", call, at_us)
         if message.get("function_call") is not None:
             self._read_call(f"{place}.function_call", {"function": message["function_call"]}, at_us)
 
     def _read_call(self, place: str, call: Any, at_us: int | None) -> None:
-        function = (call.get("function") or call.get("custom")) if isinstance(call, dict) else None
-        name = function.get("name") if isinstance(function, dict) else None
-        if not isinstance(name, str) or not name.strip():
+        call = call if isinstance(call, dict) else {}
+        function = call.get("function") or call.get("custom")
+        function = function if isinstance(function, dict) else {}
+        name = _text_or_none(function.get("name"))
+        if name is None:
             raise BadConversation(f"{place} has no function name")
         arguments = function.get("arguments", function.get("input"))
-        call_id = call.get("id") if isinstance(call.get("id"), str) else None
+        call_id = _text_or_none(call.get("id"))
         fact = self._action(place, name, at_us, call_id)
         fact.fields["tools_used"]["parameters"] = self._limits.parameters(_parsed(arguments))
-        self._waiting.append(_Call(call_id, name, self._turn, fact))
+        waiting = _Call(name, self._turn, fact)
+        self._waiting[call_id].append(waiting)
+        self._latest.append(waiting)
 
     def _action(self, place: str, name: str, at_us: int | None, call_id: str | None) -> Fact:
         clean = Limits(_MAX_NAME_BYTES).short_text(name)
@@ -169,10 +179,10 @@ class _Transcript:
 
     def _read_result(self, place: str, message: dict[str, Any], time_key: str | None, at_us: int | None) -> None:
         """Give a result to its call; one that nobody asked for becomes an action of its own."""
-        call_id, name = message.get("tool_call_id"), message.get("name")
-        call = self._take_waiting(call_id if isinstance(call_id, str) else None, name if isinstance(name, str) else None)
+        call_id, name = _text_or_none(message.get("tool_call_id")), _text_or_none(message.get("name"))
+        call = self._take_waiting(call_id, name)
         if call is None:
-            fact = self._action(place, name if isinstance(name, str) and name.strip() else "unknown_tool", at_us, call_id)
+            fact = self._action(place, name or "unknown_tool", at_us, call_id)
             fact.fields["tools_used"] = None
         else:
             fact = call.fact
@@ -183,20 +193,29 @@ class _Transcript:
             fact.fields["metadata"] = self._limits.document({**(fact.fields.get("metadata") or {}), **extra})
 
     def _take_waiting(self, call_id: str | None, name: str | None) -> _Call | None:
-        """Return the first call of the latest turn that fits, which then waits no more."""
-        if call_id is not None:
-            fitting = [call for call in self._waiting if call.call_id == call_id]
-        else:
-            fitting = [call for call in self._waiting if name is None or call.name == name]
-        latest = max((call.turn for call in fitting), default=0)
-        found = next((call for call in fitting if call.turn == latest), None)
+        """Return the call that a result answers, which then waits no more.
+
+        With an id: the first call of that id in the latest turn that has one. Without: the first of the latest turn.
+        """
+        fitting = self._waiting[call_id] if call_id is not None else self._latest
+        turn = fitting[-1].turn if fitting else 0
+        calls = [call for call in fitting[-_MAX_CALLS_OF_A_TURN:] if call.turn == turn]
+        found = next((call for call in calls if call_id is not None or name in {None, call.name}), None)
         if found is not None:
-            self._waiting = [call for call in self._waiting if call is not found]
+            for group in (fitting, self._latest):
+                if found in group:
+                    group.remove(found)
         return found
 
     def _metadata(self, message: dict[str, Any], consumed: set[str | None]) -> dict[str, Any] | None:
-        rest = {key: value for key, value in message.items() if key not in consumed and value is not None and value != []}
+        rest = {
+            key: value for key, value in message.items() if key not in consumed and value is not None and value != []
+        }
         return self._limits.document(rest)
+
+
+def _text_or_none(value: Any) -> str | None:
+    return value if isinstance(value, str) and value.strip() else None
 
 
 def content_text(content: Any) -> str:

@@ -129,7 +129,9 @@ def place_in_time(told: Sequence[int | None], start_us: int | None, now_us: int)
     return times
 
 
-def make_events(conversation_id: str, facts: Sequence[Fact], times: Sequence[int], *, has_times: bool) -> list[AnyEvent]:
+def make_events(
+    conversation_id: str, facts: Sequence[Fact], times: Sequence[int], *, has_times: bool
+) -> list[AnyEvent]:
     """Return the events of the facts, checked; an id that the line does not give follows from conversation and part.
 
     Raises:

@@ -19,7 +19,7 @@ from agentsight_auto.store.metadata_index import value_texts
 from agentsight_auto.store.schema import action_logs, conversations, feedbacks, messages, metadata_values
 
 Condition: TypeAlias = ColumnElement[bool]
-Members: TypeAlias = Select[tuple[int]]
+Members: TypeAlias = Select[Any]
 """A subquery of database ids of conversations; one may come several times."""
 
 SENTIMENTS = ("positive", "neutral", "negative")
@@ -69,9 +69,7 @@ def read_members(given: Mapping[str, Any], agent_id: int) -> list[Members]:
         needle = parameters.read_text("message_contains", given["message_contains"])
         members.append(_saying(needle))
     if "action_name" in given:
-        needle = parameters.read_text("action_name", given["action_name"])
-        of_agent = messages.c.agent_id == agent_id
-        members.append(select(messages.c.conversation_pk).where(of_agent, contains(messages.c.action_name, needle)))
+        members.append(_performing(agent_id, parameters.read_text("action_name", given["action_name"])))
     return members + _judged(given) + _described(given, agent_id)
 
 
@@ -94,6 +92,13 @@ def read_conditions(given: Mapping[str, Any], agent_id: int) -> list[Condition]:
 
 def _saying(needle: str) -> Members:
     return select(messages.c.conversation_pk).where(contains(messages.c.content, needle))
+
+
+def _performing(agent_id: int, needle: str) -> Members:
+    """Look for the names first: there are few, and an index holds them and leads to the messages."""
+    column, of_agent = messages.c.action_name, messages.c.agent_id == agent_id
+    names = select(column).where(of_agent, column.is_not(None), contains(column, needle)).distinct()
+    return select(messages.c.conversation_pk).where(of_agent, column.in_(names))
 
 
 def _judged(given: Mapping[str, Any]) -> list[Members]:

@@ -22,6 +22,8 @@ _ENVIRONMENT_NAMES = {"prod": "production", "dev": "development"}
 _ENVIRONMENT = re.compile(r"[a-z0-9-]{1,64}")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _LONGEST_NUMBER = 40
+_EARLIEST_US, _LATEST_US = -86_400_000_000, 253_402_300_799_999_999
+"""Nothing is stored outside 1970 to 9999; within these bounds every moment can be written in UTC."""
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
@@ -92,7 +94,8 @@ def read_moment_us(name: str, value: object) -> int:
         value = datetime.combine(value, time())
     if isinstance(value, str | datetime):
         try:
-            return us_from_datetime(parse_moment(value))
+            at_us = us_from_datetime(parse_moment(value))
+            return min(max(at_us, _EARLIEST_US), _LATEST_US)
         except (ValueError, OverflowError, OSError):
             pass
     raise unreadable(name, value, "a datetime or ISO 8601 text such as 2026-11-21 or 2026-11-21T08:30:00+01:00")

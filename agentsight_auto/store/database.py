@@ -145,6 +145,7 @@ class Database:
             poolclass=QueuePool,
             pool_size=_READERS_KEPT if read_only else 1,
             max_overflow=-1 if read_only else 0,
+            hide_parameters=True,  # no message text in tracebacks and logs
         )
         begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
 

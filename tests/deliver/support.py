@@ -130,13 +130,14 @@ def read_ids(path: Path) -> list[str]:
 
 
 CHILD_START = """
-import os, sys, threading, time
+import logging, os, sys, threading, time
 from pathlib import Path
 from agentsight_auto._clock import Clock
 from agentsight_auto.deliver.pipeline import Pipeline, PipelineOptions
 from tests.deliver.support import FickleDestination, FileDestination, eventually, id_of, make_line, make_lines
 
 folder = Path(sys.argv[1])
+logging.disable()
 delivered = folder / "delivered"
 
 def pipeline(*, is_failing=False, open_destination=None, **options):

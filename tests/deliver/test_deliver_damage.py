@@ -12,8 +12,8 @@ import pytest
 from agentsight_auto.deliver.destination import DeliveryError
 from agentsight_auto.deliver.pipeline import Pipeline
 from agentsight_auto.deliver.segment import HEADER, frame
-from tests.deliver.conftest import MakePipeline
-from tests.deliver.support import FickleDestination, eventually, ids_of, make_line, make_lines
+from .conftest import MakePipeline
+from .support import FickleDestination, eventually, ids_of, make_line, make_lines
 
 
 def leave_segment(outbox: Path, data: bytes, name: str = "00000001.segment") -> Path:

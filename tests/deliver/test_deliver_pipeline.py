@@ -19,8 +19,8 @@ from agentsight_auto.deliver.pipeline import Pipeline
 from agentsight_auto.deliver.rejected import Rejected, RejectedEvent
 from agentsight_auto.deliver.segment import parse
 from agentsight_auto.deliver.worker import THREAD_NAME, Backoff
-from tests.deliver.conftest import MakePipeline
-from tests.deliver.support import FickleDestination, eventually, id_of, ids_of, make_line, make_lines
+from .conftest import MakePipeline
+from .support import FickleDestination, eventually, id_of, ids_of, make_line, make_lines
 
 
 def on_disk(outbox: Path) -> list[bytes]:

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agentsight_auto.deliver.segment import HEADER, frame, parse
-from tests.deliver.support import make_lines
+from .support import make_lines
 
 LINES = make_lines(12, "a customer's words, 100 of them 0123abcd 12 {")
 

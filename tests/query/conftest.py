@@ -10,6 +10,7 @@ from .story import Story
 
 @pytest.fixture
 def story(tmp_path: Path) -> Iterator[Story]:
+    """Give an empty store in a folder of its own."""
     story = Story(tmp_path)
     yield story
     story.database.close()

@@ -38,7 +38,7 @@ def test_an_export_is_whole_and_the_oldest_comes_first(story: Story) -> None:
 
 
 def test_an_export_is_not_disturbed_by_what_happens_meanwhile(story: Story) -> None:
-    """Conversations that arrive, start earlier than was known, or are hidden: each of the old ones comes exactly once."""
+    """Whether conversations arrive, start earlier than was known, or are hidden: each old one comes exactly once."""
     for number in range(120):
         story.started(f"c{number}", (number + 10) * SECOND)
     export = story.backend.export_conversations({})

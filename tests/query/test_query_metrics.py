@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentsight_auto.events import TokenUsage
+from agentsight_auto.events import Message, TokenUsage
 from agentsight_auto.exceptions import InvalidQueryException
 
 from .story import DAY, HOUR, SECOND, START_US, Story
@@ -29,7 +29,7 @@ def test_messages_are_what_a_person_or_the_agent_said(story: Story) -> None:
     story.human("c1", "hello", 1)
     story.agent_says("c1", "hi", 2)
     story.agent_says("c1", "more", DAY + 3)
-    story._tell(type(_system(story)), "c1", 4, sender="system", content="note")
+    story.store(Message(story.event_id(), "c1", START_US + 4, sender="system", content="note"))
     story.action("c1", "find", 5)
     story.button("c1", "e", "l", "v", 6)
     story.attachments("c1", ("a", "text/plain", b"a"), at=7)
@@ -43,12 +43,6 @@ def test_messages_are_what_a_person_or_the_agent_said(story: Story) -> None:
     assert stats["peak_hours"] == [
         {"weekday": 3, "hour": 0, "messages": 2}, {"weekday": 4, "hour": 0, "messages": 1},
     ]  # fmt: skip
-
-
-def _system(story: Story) -> object:
-    from agentsight_auto.events import Message
-
-    return Message(story.event_id(), "x", 0, sender="system", content="")
 
 
 def test_the_response_time_is_that_to_the_agents_next_message(story: Story) -> None:

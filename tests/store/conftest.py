@@ -10,11 +10,13 @@ from agentsight_auto.store.database import Database
 
 @pytest.fixture
 def store_path(tmp_path: Path) -> Path:
+    """Where the test's store will be; neither file nor folder exist yet."""
     return tmp_path / "home" / "store.db"
 
 
 @pytest.fixture
 def database(store_path: Path) -> Iterator[Database]:
+    """An empty store of the test's own."""
     database = Database.open(store_path)
     yield database
     database.close()

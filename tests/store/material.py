@@ -23,6 +23,7 @@ ids = IdSource()
 
 
 def new_id(at_us: int = T0_US) -> str:
+    """Return an event id that no other event has."""
     return ids.next(at_us)
 
 
@@ -39,11 +40,13 @@ def started(*, at: int = 0, to: str = "c1", **fields: Any) -> ConversationStarte
 
 
 def rows(database: Database, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+    """Ask the store in SQL."""
     with database.read() as connection:
         return [dict(row) for row in connection.execute(text(sql), parameters).mappings()]
 
 
 def conversation(database: Database, conversation_id: str = "c1") -> dict[str, Any]:
+    """Return the row of one conversation, its metadata decoded."""
     (row,) = rows(database, "SELECT * FROM conversations WHERE conversation_id = :id", id=conversation_id)
     row["metadata"] = None if row["metadata"] is None else json.loads(row["metadata"])
     return row
@@ -106,5 +109,5 @@ def wait_until(condition: Callable[[], Any], *, timeout_s: float = 10) -> Any:
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):
         assert time.monotonic() < deadline, "the condition did not come true in time"
-        os.sched_yield()
+        time.sleep(0.005)
     return found

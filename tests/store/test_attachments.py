@@ -19,10 +19,12 @@ from agentsight_auto.store.attachments import MAX_BYTES, AttachmentFolder
 
 @pytest.fixture
 def folder(tmp_path: Path) -> AttachmentFolder:
+    """An attachment folder that does not exist yet."""
     return AttachmentFolder(tmp_path / "home" / "attachments")
 
 
 def files(tmp_path: Path) -> list[Path]:
+    """Return every file below the home, temporary ones too."""
     return [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
 
 

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from .material import child, conversation, finished, rows, said, wait_until
 
 
 def mode(path: Path) -> int:
+    """Return the permission bits."""
     return stat.S_IMODE(path.stat().st_mode)
 
 
@@ -58,9 +60,14 @@ def test_a_read_block_cannot_write(database: Database) -> None:
 def test_a_write_block_that_raises_is_undone(database: Database) -> None:
     """What a write block did before it raised is rolled back, and the error passes through as it is."""
     error = RuntimeError("mine")
-    with pytest.raises(RuntimeError) as caught, database.write() as connection:
-        connection.execute(text("INSERT INTO agents (name) VALUES ('gone')"))
-        raise error
+
+    def insert_and_fail() -> None:
+        with database.write() as connection:
+            connection.execute(text("INSERT INTO agents (name) VALUES ('gone')"))
+            raise error
+
+    with pytest.raises(RuntimeError) as caught:
+        insert_and_fail()
     assert caught.value is error
     assert rows(database, "SELECT name FROM agents") == []
 
@@ -230,21 +237,10 @@ connection.execute("COMMIT")
 
 def test_many_threads_write_at_once(database: Database) -> None:
     """Eight threads with twenty batches each lose nothing and count rightly."""
-    failures: list[BaseException] = []
-
-    def write() -> None:
-        try:
-            for _ in range(20):
-                ingest(database, [said(), said()])
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=write) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    assert failures == []
+    with ThreadPoolExecutor(8) as pool:
+        batches = [pool.submit(ingest, database, [said(), said()]) for _ in range(160)]
+        statuses = {answer.status for batch in batches for answer in batch.result(timeout=30)}
+    assert statuses == {"stored"}
     assert conversation(database)["message_count"] == 320
 
 

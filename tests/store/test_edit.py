@@ -23,11 +23,13 @@ from .material import conversation, rows, said, started
 
 @pytest.fixture
 def pk(database: Database) -> int:
+    """A stored conversation with a name, a customer and metadata; its database id."""
     ingest(database, [started(at=5, name="old", customer_id="u", metadata={"plan": "pro", "seen": True})])
     return int(conversation(database)["id"])
 
 
 def index(database: Database) -> set[tuple[str, str]]:
+    """Return the inverted index of metadata."""
     return {(row["path"], row["value_text"]) for row in rows(database, "SELECT * FROM metadata_values")}
 
 

@@ -26,6 +26,7 @@ KNOWN = {
 
 @pytest.fixture(scope="module")
 def city_file() -> Path:
+    """MaxMind's test database; skips where it is absent."""
     path = Path(__file__).parents[3] / "shared" / "data" / "GeoIP2-City-Test.mmdb"
     if not path.exists():
         pytest.skip("../shared/data/GeoIP2-City-Test.mmdb is absent: known addresses cannot be looked up")
@@ -99,6 +100,7 @@ def test_a_missing_package_is_reported(
 
 
 def geo(database: Database) -> list[object]:
+    """Return city, country and time zone of the conversation."""
     return [conversation(database)[name] for name in ("geo_city", "geo_country", "geo_timezone")]
 
 

@@ -31,10 +31,12 @@ DIGEST = "ab" * 32
 
 
 def statuses(database: Database, *events: AnyEvent) -> list[str]:
+    """Store the events and return the statuses of the answers."""
     return [answer.status for answer in ingest(database, events)]
 
 
 def one(database: Database, table: str) -> dict[str, object]:
+    """Return the only row of a table."""
     (row,) = rows(database, f"SELECT * FROM {table}")
     return row
 

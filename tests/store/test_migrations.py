@@ -20,6 +20,7 @@ from .material import child, finished
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """A driver connection to an empty file."""
     with closing(sqlite3.connect(tmp_path / "empty.db", isolation_level=None)) as connection:
         yield connection
 

@@ -1,0 +1,42 @@
+"""One command for each of check, test, bench and docs; CI runs the same ones."""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.sessions = ["check", "test"]
+nox.options.default_venv_backend = "venv"
+
+
+@nox.session
+def check(session: nox.Session) -> None:
+    """Format, lint, types and the direction of imports."""
+    session.install("-e", ".[check]")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("mypy")
+    session.run("pyright", "tests/typing")
+    session.run("lint-imports")
+
+
+@nox.session(python=["3.10", "3.11", "3.12", "3.13"])
+def test(session: nox.Session) -> None:
+    """All tests, on every Python that is installed."""
+    session.install("-e", ".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """The tests with the lowest supported version of every dependency."""
+    session.install("-e", ".[test]")
+    session.install("-r", "tests/lowest.txt")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Print the cost of recording as ratios to named baselines."""
+    session.install("-e", ".")
+    session.run("python", "benchmarks/track_action.py", *session.posargs)
+    session.run("python", "benchmarks/snapshot.py")
