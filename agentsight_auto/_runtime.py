@@ -196,11 +196,14 @@ class Runtime:
 
     # -- reading and editing -----------------------------------------------------------------------------------------
 
-    def stored_events(self, event_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return what the embedded store holds under these event ids."""
+    def stored_rows(
+        self, conversation_id: str, event_ids: Sequence[str]
+    ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """Return the database ids that the embedded store has given to a conversation and to events of it."""
         if self._open_destination is not None or self.settings.is_remote:
-            return {}
-        return self._embedded_backend().known_event_ids(event_ids)
+            return {}, {}
+        backend = self._embedded_backend()
+        return backend.known_conversation(conversation_id), backend.known_event_ids(event_ids)
 
     def attachments(self) -> AttachmentFolder:
         """Return the folder that attachment bytes are written to."""

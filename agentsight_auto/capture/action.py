@@ -216,6 +216,7 @@ class ActionSpec:
         )
         spec._function_name = function_name
         spec._names, spec._rest_name = positional_names(target)
+        spec._masked |= {name for name in spec._names if is_secret_name(name)}
         qualified = getattr(target, "__qualname__", "")
         is_in_class = "." in qualified and not qualified.endswith(f"<locals>.{function_name}")
         spec.skips_first = is_in_class and spec._names[:1] in {("self",), ("cls",)}
@@ -229,34 +230,34 @@ class ActionSpec:
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActionFrame | None:
         """Return the frame of one call, its arguments copied; None where nothing is recorded."""
         runtime = _runtime.default()
-        outer = frame_for_recording(runtime, hold=False)
+        outer = runtime.current.get()
+        if outer is None or outer.conversation.is_binding:
+            outer = frame_for_recording(runtime, hold=False)
         if not outer.conversation.is_recording:
             return None
-        tools_used = self.tools_used
-        if tools_used is None:
-            settings = runtime.settings
-            tools_used = {"function": self._function_name}
-            if settings.capture_args if self._capture_args is None else self._capture_args:
-                tools_used["parameters"] = self._parameters(args, kwargs, settings.max_value_bytes)
-        else:
-            tools_used = snapshot(tools_used, runtime.settings.max_value_bytes)
+        settings = runtime.settings
+        if self.tools_used is not None:
+            return ActionFrame(self, outer, snapshot(self.tools_used, settings.max_value_bytes))
+        tools_used: dict[str, Any] = {"function": self._function_name}
+        if settings.capture_args if self._capture_args is None else self._capture_args:
+            tools_used["parameters"] = self._parameters(args, kwargs, settings.max_value_bytes)
         return ActionFrame(self, outer, tools_used)
 
     def _parameters(self, args: tuple[Any, ...], kwargs: dict[str, Any], limit_bytes: int) -> dict[str, Any]:
+        """Return a bounded copy of the arguments by name; every argument has the whole limit to itself."""
         names = self._names
         if self.skips_first:
             args, names = args[1:], names[1:]
-        parameters = {name: self._value(name, value, limit_bytes) for name, value in zip(names, args, strict=False)}
+        masked = self._masked
+        parameters = {}
+        for name, value in zip(names, args, strict=False):
+            parameters[name] = MASK if name in masked else snapshot(value, limit_bytes)
         if len(args) > len(names):
             parameters[self._rest_name or "args"] = snapshot(args[len(names) :], limit_bytes)
         for name, value in kwargs.items():
-            parameters[name] = self._value(name, value, limit_bytes)
+            is_masked = name in masked or is_secret_name(name)
+            parameters[name] = MASK if is_masked else snapshot(value, limit_bytes)
         return parameters
-
-    def _value(self, name: str, value: Any, limit_bytes: int) -> Any:
-        if name in self._masked or is_secret_name(name):
-            return MASK
-        return snapshot(value, limit_bytes)
 
 
 class TrackedBlock:

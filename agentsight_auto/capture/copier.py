@@ -29,7 +29,8 @@ _SCALAR_BYTES = 8
 _NUMBER_BYTES = 16
 _CONTAINER_BYTES = 28
 _MARK_BYTES = 56
-_HELD_PER_ITEM_BYTES = 16
+_HELD_PER_ITEM_BYTES = 128
+"""What a value leaves to each of those after it, up to a quarter of what there is."""
 _KEY_BYTES = 160
 """The work that a key takes that is neither text nor a number."""
 _KEY_BUDGET_BYTES = 256

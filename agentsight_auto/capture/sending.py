@@ -139,6 +139,14 @@ def _items(recorded: list[Recorded], conversation_id: str) -> list[Item]:
     return items
 
 
+class Outcome(NamedTuple):
+    """What became of events: those that wait or were rejected (with the reason), and what the store calls the rest."""
+
+    unanswered: dict[str, str | None]
+    conversation: dict[str, Any]
+    stored: dict[str, dict[str, Any]]
+
+
 def send(runtime: Runtime, scope: ConversationScope, unsent: Unsent, timeout_s: float) -> dict[str, Any]:
     """Deliver the scope's unsent events and answer for each item; see `ConversationScope.send_tracked_data`."""
     summary: Counter[str] = Counter()
@@ -147,39 +155,38 @@ def send(runtime: Runtime, scope: ConversationScope, unsent: Unsent, timeout_s: 
         items = _items(unsent.take(), scope.conversation_id)
         if not items:
             raise NoDataToSendException(f"Nothing has been tracked for conversation {scope.conversation_id!r}.")
-        waiting, stored = _deliver(runtime, scope, items, timeout_s) or ({}, {})
+        outcome = _deliver(runtime, scope, items, timeout_s) or Outcome({}, {}, {})
         for index, item in enumerate(items):
-            results.append(_result(index, item, waiting, stored))
+            results.append(_result(index, item, outcome))
             if not results[-1]["success"]:
                 summary["errors"] += 1
             elif item.item_type in _COUNTED:
                 summary[_COUNTED[item.item_type]] += 1
-    counts = {name: summary[name] for name in ("questions", "answers", "attachments", "actions", "buttons", "errors")}
-    return {"items": results, "summary": {name: counts[name] for name in counts}}
+    return {"items": results, "summary": {name: summary[name] for name in (*_COUNTED.values(), "errors")}}
 
 
 @guarded
-def _deliver(
-    runtime: Runtime, scope: ConversationScope, items: list[Item], timeout_s: float
-) -> tuple[dict[str, str | None], dict[str, dict[str, Any]]]:
+def _deliver(runtime: Runtime, scope: ConversationScope, items: list[Item], timeout_s: float) -> Outcome:
     pipeline = runtime.pipeline
     pipeline.release(scope.key)
     pipeline.flush(timeout_s, release_held=False)
     ids = [event_id for item in items for event_id in item.event_ids]
-    waiting = pipeline.unanswered(ids)
-    return waiting, runtime.stored_events([event_id for event_id in ids if event_id not in waiting])
+    unanswered = pipeline.unanswered(ids)
+    answered = [event_id for event_id in ids if event_id not in unanswered]
+    return Outcome(unanswered, *(runtime.stored_rows(scope.conversation_id, answered) if answered else ({}, {})))
 
 
-def _result(
-    index: int, item: Item, waiting: dict[str, str | None], stored: dict[str, dict[str, Any]]
-) -> dict[str, Any]:
+def _result(index: int, item: Item, outcome: Outcome) -> dict[str, Any]:
     result: dict[str, Any] = {"index": index, "type": item.item_type, "timestamp": iso_from_us(item.at_us)}
     for event_id in item.event_ids:
-        if event_id in waiting:
-            reason = waiting[event_id]
+        if event_id in outcome.unanswered:
+            reason = outcome.unanswered[event_id]
             error = _KEPT_FOR_LATER if reason is None else f"rejected: {reason}"
             return {**result, "success": False, "error": error}
-    return {**result, "success": True, "response": stored.get(item.event_ids[-1], {})}
+    if item.item_type == "conversation":
+        return {**result, "success": True, "response": outcome.conversation}
+    rest = {"conversation": outcome.conversation["id"]} if outcome.conversation else {}
+    return {**result, "success": True, "response": outcome.stored.get(item.event_ids[-1], rest)}
 
 
 def summarize(recorded: list[Recorded], conversation_id: str) -> dict[str, Any]:

@@ -6,8 +6,9 @@ the values of names that mark a secret.
 
 The cost is bounded by the limit, never by the value: every value, name and container takes the length of its JSON, and
 at least a few bytes, from one budget, and a container is left when the budget is used up. So a list of single digits
-ends after about `limit_bytes` / 8 of them. The JSON of a copy is at most `limit_bytes` long, for limits from
-`MIN_VALUE_BYTES` up; what comes within about 300 bytes of the limit may already be cut.
+ends after about `limit_bytes` / 8 of them, and a list of objects after `limit_bytes` / 100. The JSON of a copy is at most
+`limit_bytes` long, for limits from `MIN_VALUE_BYTES` up. A text that stays 400 bytes below the limit is whole; in a
+container one part gets at least three quarters of the budget, so that a large one does not starve those after it.
 
 The result is the value in JSON types, but for: tuples, sets, deques and views are lists; keys are text; NaN and the
 infinities are the texts ``NaN``, ``Infinity``, ``-Infinity``; an int beyond 64 bits (signed) is its digits as text;

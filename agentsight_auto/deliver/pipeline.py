@@ -6,12 +6,10 @@ Loses: what the bounds push out and what damage destroyed; `FlushReport.lost` co
 
 from __future__ import annotations
 
-import atexit
 import os
 import queue
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -21,17 +19,17 @@ import msgspec
 
 from agentsight_auto import _guard
 from agentsight_auto._clock import Clock
+from agentsight_auto.deliver import lifecycle
 from agentsight_auto.deliver.backlog import Backlog, PipelineOptions
-from agentsight_auto.deliver.books import AdoptedBooks, OwnBooks
 from agentsight_auto.deliver.delivery import Delivery
 from agentsight_auto.deliver.destination import Destination
-from agentsight_auto.deliver.folders import dead_folders, has_dead_folders
+from agentsight_auto.deliver.folders import has_dead_folders
 from agentsight_auto.deliver.gate import Gate, GateClosed
-from agentsight_auto.deliver.outbox import sync_paths
 from agentsight_auto.deliver.overview import look_into
 from agentsight_auto.deliver.rejected import Rejected
 from agentsight_auto.deliver.report import FlushReport, OutboxSummary
 from agentsight_auto.deliver.segment import Segment
+from agentsight_auto.deliver.upkeep import Upkeep
 from agentsight_auto.deliver.worker import Worker
 
 __all__ = ["FlushReport", "OutboxSummary", "Pipeline", "PipelineOptions"]
@@ -39,8 +37,6 @@ __all__ = ["FlushReport", "OutboxSummary", "Pipeline", "PipelineOptions"]
 T = TypeVar("T")
 
 DRAIN_BYTES = 64 * 1024
-_TEND_S = 5.0
-_EXIT_S = 2.0
 _EXIT_PATIENCE_S = 1.0
 
 
@@ -67,8 +63,7 @@ class Pipeline:
         self._backlog = Backlog(self.options)
         outbox = self.options.outbox if self.options.durability != "memory" else None
         self._delivery = Delivery(self._open_destination, outbox, self._clock.now_us)
-        self._own_books = OwnBooks(self._gate, self._backlog)
-        self._adopted_books = AdoptedBooks(self._backlog)
+        self._upkeep = Upkeep(self._gate, self._backlog, self._delivery, self._drain, self._clock.reanchor, outbox)
         self._delivering = threading.Lock()
         self._worker: Worker | None = None
 
@@ -118,7 +113,7 @@ class Pipeline:
     def unanswered(self, event_ids: Collection[str]) -> dict[str, str | None]:
         """Return those of these events that still wait (None) or were rejected (with the reason)."""
         wanted = set(event_ids)
-        waiting: dict[str, str | None] = dict.fromkeys(_ids(self._call(self._waiting_lines)) & wanted)
+        waiting: dict[str, str | None] = dict.fromkeys(_ids(self._lines_outside_files()) & wanted)
         for segment in self._call(lambda: list(self._backlog.segments())):
             with suppress(OSError):  # delivered meanwhile
                 records = segment.read().records if segment.path is not None else []
@@ -128,7 +123,7 @@ class Pipeline:
         reasons = self._delivery.reasons
         return waiting | {event_id: reasons[event_id] for event_id in wanted & reasons.keys()}
 
-    def shutdown(self, timeout_s: float = _EXIT_S) -> FlushReport:
+    def shutdown(self, timeout_s: float = lifecycle.EXIT_S) -> FlushReport:
         """Write everything, try once to deliver it, stop the worker; what comes later is still recorded."""
         try:
             self._shut_down(timeout_s)
@@ -138,7 +133,7 @@ class Pipeline:
 
     def waiting(self) -> OutboxSummary:
         """Look into the outbox: what waits, of this process and of others."""
-        lines = self._call(self._waiting_lines)
+        lines = self._lines_outside_files()
         return look_into(self.options.outbox, self._call(lambda: self._backlog.outbox.folder_path), len(lines))
 
     def retry_rejected(self) -> int:
@@ -150,50 +145,6 @@ class Pipeline:
             self.commit()
 
         return Rejected(self.options.outbox).take_all(hand_over)
-
-    # What the worker calls (see worker.Duties).
-
-    def journal(self) -> bool:
-        """Bring the buffer into the outbox; tell whether there was anything."""
-        had_any = bool(self._buffer)
-        self._gate.run(self._drain)
-        return had_any
-
-    def deliver(self) -> None:
-        """Deliver what waits; raises when the destination cannot."""
-        self._delivery.deliver(self._gate.call(self._backlog.seal), self._own_books)
-
-    def adopt(self) -> None:
-        """Deliver what dead processes left; raises when the destination cannot."""
-        if self.options.durability == "memory":
-            return
-        self._adopted_books.forget_vanished()
-        for folder in dead_folders(self.options.outbox, self._gate.call(lambda: self._backlog.outbox.folder_path)):
-            try:
-                self._delivery.deliver(map(self._adopted_books.segment, folder.segments()), self._adopted_books)
-            finally:
-                folder.leave()
-
-    def sync(self) -> None:
-        """Make the disk keep what was written."""
-        sync_paths(self._gate.call(self._backlog.take_unsynced))
-
-    def tend(self) -> float:
-        """Release what is idle, return to a disk that works again, warn; return the time of the next such thing."""
-        self._clock.reanchor()
-        self._gate.call(self._backlog.release_idle)
-        self._gate.call(self._backlog.return_to_disk)
-        warnings = self._gate.call(self._backlog.take_warnings)
-        if not self._is_at_exit:
-            for topic, message in warnings:
-                _guard.warn_at_most_once_a_minute(topic, "agentsight-auto: %s", message)
-        times = (self._backlog.next_idle_at(), self._backlog.disk_retry_at(), time.monotonic() + _TEND_S)
-        return min(at for at in times if at is not None)
-
-    def ended(self) -> None:
-        """Give back what the worker's thread used; the next event starts another."""
-        self._gate.run(self._drain)
-        self._delivery.close()
 
     # Inside.
 
@@ -212,7 +163,8 @@ class Pipeline:
         try:
             self._check_process()
             worker = self._living_worker()
-            if worker is not None and self.options.journal_interval_s > 0 and self._buffered_bytes < DRAIN_BYTES:
+            is_urgent = self._is_at_exit or self._buffered_bytes >= DRAIN_BYTES or self.options.journal_interval_s <= 0
+            if worker is not None and not is_urgent:
                 self._is_armed = True
                 worker.ask("journal")
                 if worker.is_alive:
@@ -234,8 +186,9 @@ class Pipeline:
             self._taken = []
 
     def _release_everything(self) -> list[Segment]:
+        self._drain()
         self._backlog.release()
-        return self._seal_everything()
+        return self._backlog.seal()
 
     def _seal_everything(self) -> list[Segment]:
         self._drain()
@@ -273,16 +226,16 @@ class Pipeline:
         elif targets:
             self._deliver_here(deadline, with_adoption=False)
         self._gate.call(self._backlog.outbox.leave)
-        _in_use.discard(self)
+        lifecycle.at_rest(self)
 
     def _deliver_here(self, deadline: float, *, with_adoption: bool) -> None:
         """Deliver on the caller's thread, where no worker can run: at interpreter exit."""
         if not self._delivering.acquire(timeout=max(deadline - time.monotonic(), 0)):
             return
         try:
-            self.deliver()
+            self._upkeep.deliver()
             if with_adoption:
-                self.adopt()
+                self._upkeep.adopt()
         except Exception as error:  # noqa: BLE001 - the events wait in the outbox
             if not self._is_at_exit:
                 _guard.warn_at_most_once_a_minute(
@@ -304,8 +257,11 @@ class Pipeline:
                 return self._gate.call(function)
         return function()
 
-    def _waiting_lines(self) -> list[bytes]:
-        self._drain()
+    def _lines_outside_files(self) -> list[bytes]:
+        self._gate.run(self._drain)
+        return self._call(self._lines_in_memory)
+
+    def _lines_in_memory(self) -> list[bytes]:
         in_memory = [segment for segment in self._backlog.segments() if segment.path is None]
         return [line for chunk in in_memory for index, line in enumerate(chunk.lines) if index not in chunk.answered]
 
@@ -318,8 +274,8 @@ class Pipeline:
     def _start_worker(self) -> None:
         if self._worker is not None and self._worker.is_alive:
             return
-        _register(self)
-        worker = Worker(self, self.options.journal_interval_s)
+        lifecycle.register(self)
+        worker = Worker(self._upkeep, self.options.journal_interval_s)
         with suppress(RuntimeError):  # the interpreter is ending: without a worker everything is written through
             worker.start()
             self._worker = worker
@@ -336,7 +292,7 @@ class Pipeline:
 
     def end_with_process(self, timeout_s: float) -> None:
         """Shut down for good: from now on everything is written through, and nobody is waited for long."""
-        self._is_at_exit = True
+        self._is_at_exit = self._upkeep.is_quiet = True
         self._gate.patience_s = _EXIT_PATIENCE_S
         self.shutdown(timeout_s)
 
@@ -354,34 +310,3 @@ def _ids(lines: Collection[bytes]) -> set[str]:
         with suppress(msgspec.MsgspecError, UnicodeDecodeError):
             ids.add(_decode_id(line).id)
     return ids
-
-
-_in_use: set[Pipeline] = set()
-"""Pipelines to shut down at exit."""
-
-_ever_used: weakref.WeakSet[Pipeline] = weakref.WeakSet()
-"""Pipelines that a forked child has to part with."""
-
-_is_registered = False
-
-
-def _register(pipeline: Pipeline) -> None:
-    global _is_registered
-    _in_use.add(pipeline)
-    _ever_used.add(pipeline)
-    if not _is_registered:
-        _is_registered = True
-        atexit.register(_at_exit)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_in_forked_child)
-
-
-def _at_exit() -> None:
-    started = time.monotonic()
-    for pipeline in list(_in_use):
-        pipeline.end_with_process(max(started + pipeline.options.exit_timeout_s - time.monotonic(), 0.0))
-
-
-def _in_forked_child() -> None:
-    for pipeline in list(_ever_used):
-        pipeline.become_child()

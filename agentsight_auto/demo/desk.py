@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 
 from .shop import Shop
 
+HAND_OVER = "fallback_to_human"
+"""The action that hands a conversation to a human, by its documented name."""
+
 
 @dataclass
 class Entry:
@@ -40,7 +43,7 @@ class Desk:
     @property
     def is_escalated(self) -> bool:
         """Whether the conversation was handed to a human."""
-        return any(entry.kind == "action" and entry.text == "fallback_to_human" for entry in self.log)
+        return any(entry.kind == "action" and entry.text == HAND_OVER for entry in self.log)
 
 
 current_desk: ContextVar[Desk] = ContextVar("agentsight_auto.demo.desk")

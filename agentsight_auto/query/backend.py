@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 
@@ -59,9 +59,6 @@ class Backend(Protocol):
 
     def export_conversations(self, filters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield whole conversations, oldest first."""
-
-    def known_event_ids(self, event_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return what is stored under these event ids."""
 
     def close(self) -> None:
         """Release connections."""

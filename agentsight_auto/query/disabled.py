@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 _TEXT_FIELDS = (
@@ -22,7 +22,7 @@ class DisabledBackend:
         """Return a conversation of which nothing is known."""
         fields: dict[str, Any] = dict.fromkeys(_TEXT_FIELDS)
         flags = dict.fromkeys(("is_marked", "is_deleted", "is_used"), False)
-        empty: dict[str, Any] = {"metadata": {}, "geo_location": None, "messages": [], "feedbacks": []}
+        empty: dict[str, Any] = {"metadata": {}, "geo_location": None, "messages": [], "feedbacks": [], "error": None}
         return {"id": None, "conversation_id": conversation_id, **fields, **flags, **empty, "token_usage": None}
 
     def fetch_conversation_attachments(self, conversation_id: int | str) -> dict[str, Any]:
@@ -82,11 +82,6 @@ class DisabledBackend:
         """Yield nothing."""
         del filters
         return iter(())
-
-    def known_event_ids(self, event_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return nothing."""
-        del event_ids
-        return {}
 
     def close(self) -> None:
         """Do nothing."""

@@ -165,6 +165,15 @@ class EmbeddedBackend:
                     known[wanted[raw]] = {"id": row_id, "conversation": conversation_pk}
         return known
 
+    def known_conversation(self, conversation_id: str) -> dict[str, Any]:
+        """Return ``{"id", "conversation_id"}`` of a conversation; empty if there is none."""
+        with self._database.read() as connection:
+            try:
+                key = edit.resolve(connection, self._agent_id, conversation_id)
+            except NotFoundException:
+                return {}
+        return {"id": key, "conversation_id": conversation_id}
+
     # -- writing ------------------------------------------------------------------------------------------------
 
     def ingest(self, events: Sequence[AnyEvent]) -> list[Answer]:

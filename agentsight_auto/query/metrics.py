@@ -59,7 +59,10 @@ def compute_stats(
 
 def _conversation_metrics(connection: Connection, counted: Condition) -> dict[str, Any]:
     """Count conversations: used ones, those that were only opened, their days, customers and origins."""
-    lasted_us = case((_columns.is_used, _columns.ended_at_us - _columns.started_at_us))
+    # Until the last thing that happened in it: feedback that comes a day later does not make it a day long.
+    last_at_us = select(func.max(messages.c.at_us)).where(messages.c.conversation_pk == _columns.id).scalar_subquery()
+    ended_at_us = func.coalesce(last_at_us, _columns.started_at_us)
+    lasted_us = case((_columns.is_used, ended_at_us - _columns.started_at_us))
     statement = select(
         func.count().label("conversations"),
         func.count(case((_columns.is_used, 1))).label("used"),

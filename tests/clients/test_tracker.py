@@ -199,3 +199,4 @@ def test_instances_with_their_own_settings_live_side_by_side(runtime: Runtime, t
     assert [found["conversation_id"] for found in theirs["results"]] == ["theirs"]
     ours = AgentSightAPI().fetch_conversations()
     assert [found["conversation_id"] for found in ours["results"]] == ["ours"]
+    other._runtime.shutdown(5)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from agentsight_auto.deliver.pipeline import Pipeline, PipelineOptions
+
 from .support import FickleDestination, assert_balanced, clock
 
 MakePipeline = Callable[..., Pipeline]

@@ -12,6 +12,7 @@ import pytest
 from agentsight_auto.deliver.destination import DeliveryError
 from agentsight_auto.deliver.pipeline import Pipeline
 from agentsight_auto.deliver.segment import HEADER, frame
+
 from .conftest import MakePipeline
 from .support import FickleDestination, eventually, ids_of, make_line, make_lines
 
@@ -54,9 +55,7 @@ def test_a_damaged_segment_gives_every_good_record(
     assert not path.parent.exists()
 
 
-def test_damaged_bytes_are_set_aside_once(
-    pipeline: Pipeline, destination: FickleDestination, outbox: Path
-) -> None:
+def test_damaged_bytes_are_set_aside_once(pipeline: Pipeline, destination: FickleDestination, outbox: Path) -> None:
     """A copy of the damage lies in `corrupt/`, also if the segment had to be read twice."""
     destination.error = DeliveryError("down")
     leave_segment(outbox, WHOLE + b"garbage without end")

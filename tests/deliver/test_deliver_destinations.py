@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from agentsight_auto.deliver.destination import DeliveryError
 from agentsight_auto.deliver.local import LocalDestination
 from agentsight_auto.deliver.memory import MemoryDestination
 from agentsight_auto.events import Answer, decode_event
+from agentsight_auto.store.database import Database
+from agentsight_auto.store.ingest import ingest
 
 from .conftest import MakePipeline
 from .support import make_line, make_lines
@@ -50,10 +53,15 @@ def test_a_closed_console_keeps_events_waiting() -> None:
         ConsoleDestination(stream).deliver([decode_event(make_line())])
 
 
+def embedded(path: Path) -> LocalDestination:
+    """Return a destination that stores in the file at `path`."""
+    return LocalDestination(lambda: partial(ingest, Database.open(path)))
+
+
 def test_the_embedded_store_takes_events(make_pipeline: MakePipeline, tmp_path: Path) -> None:
     """What was recorded is in the store's file after a flush, once, however often it is sent."""
     store = tmp_path / "store.db"
-    pipeline = make_pipeline(to=LocalDestination.at(store))
+    pipeline = make_pipeline(to=embedded(store))
     line = make_line("my order never came")
     pipeline.write_through(line)
     pipeline.write_through(line)
@@ -68,7 +76,7 @@ def test_a_store_that_cannot_be_opened_keeps_events_waiting(make_pipeline: MakeP
     """A file that is no database is not touched, and nothing is lost."""
     store = tmp_path / "store.db"
     store.write_text("not a database, but something the user wants to keep " * 100)
-    pipeline = make_pipeline(to=LocalDestination.at(store))
+    pipeline = make_pipeline(to=embedded(store))
     pipeline.write_through(make_line())
     report = pipeline.flush(0.5)
     assert (report.pending, report.lost, report.rejected) == (1, {}, {})

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -89,9 +88,10 @@ def test_what_waits_in_memory_returns_to_a_disk_that_works_again(
         pipeline.hold("chat", line)
     outbox.unlink()
     pipeline.write_through(make_line())
-    stored: Callable[[], set[bytes]] = lambda: {
-        line for path in outbox.glob("*/*.segment") for line in parse(path.read_bytes()).records
-    }
+
+    def stored() -> set[bytes]:
+        return {line for path in outbox.glob("*/*.segment") for line in parse(path.read_bytes()).records}
+
     assert eventually(lambda: stored() >= set(lines), 7)
     destination.error = None
     report = pipeline.flush(5)

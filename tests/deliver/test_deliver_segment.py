@@ -8,12 +8,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agentsight_auto.deliver.segment import HEADER, frame, parse
+
 from .support import make_lines
 
 LINES = make_lines(12, "a customer's words, 100 of them 0123abcd 12 {")
 
 
 def written(lines: list[bytes]) -> bytes:
+    """Return the bytes of a whole segment."""
     return HEADER + b"".join(map(frame, lines))
 
 

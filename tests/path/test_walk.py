@@ -128,9 +128,10 @@ def test_what_waits_is_not_seen_by_others_before_it_is_sent(runtime: Runtime) ->
         pass
     runtime.pipeline.flush(5, release_held=False)
     held_ids = [event.id for event in runtime.current.get().conversation._unsent.peek()]
-    assert runtime.stored_events(held_ids) == {}
-    conversation_tracker.send_tracked_data()
-    assert len(runtime.stored_events(held_ids)) == 1
+    assert runtime.stored_rows("held", held_ids) == ({}, {})
+    sent = conversation_tracker.send_tracked_data()
+    assert sent["items"][0]["response"]["conversation_id"] == "held"
+    assert sent["items"][1]["response"]["conversation"] == sent["items"][0]["response"]["id"]
 
 
 def test_a_visit_becomes_a_conversation_when_something_is_tracked(runtime: Runtime) -> None:

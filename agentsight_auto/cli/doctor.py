@@ -1,0 +1,181 @@
+"""``agentsight-auto doctor``: what is where, what waits, what was lost and why, and what to do."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from typing import Any
+
+import msgspec
+from rich.text import Text
+
+from agentsight_auto._runtime import describe_target
+from agentsight_auto._settings import load_settings
+from agentsight_auto._version import __version__
+from agentsight_auto.cli.command import FAILED, FINE, Command, Invocation
+from agentsight_auto.cli.examination import Examination
+from agentsight_auto.cli.output import Output
+from agentsight_auto.cli.recorded_text import one_line
+from agentsight_auto.cli.settings_origin import describe_settings, misspelt_variables
+from agentsight_auto.cli.wording import counted, duration, size
+from agentsight_auto.deliver.rejected import Rejected
+
+_RETRY_WAIT_S = 30.0
+_CLOSE_WAIT_S = 2.0
+_LABEL_WIDTH = 12
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--retry", action="store_true", help="send rejected events again")
+
+
+def _run(invocation: Invocation) -> int:
+    home = getattr(invocation.arguments, "home", None)
+    settings = load_settings({"home": home})
+    retried = _retry(invocation) if invocation.arguments.retry else None
+    examination = Examination(settings)
+    findings: dict[str, Any] = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "records_to": describe_target(settings),
+        "home": examination.look_at_home(),
+        "store": examination.look_at_store(),
+        "outbox": examination.look_at_outbox(),
+        "attachments": examination.look_at_attachments(),
+        "sqlite": examination.look_at_sqlite(),
+        "env_file": settings.env_file,
+        "settings": describe_settings(settings, home_given=home is not None),
+        "retried": retried,
+    }
+    examination.look_at_settings()
+    for variable, nearest in misspelt_variables():
+        advice = f"Did you mean {nearest}?" if nearest else "Unset it, or see the settings page of the documentation."
+        examination.add(f"{variable} is set, but there is no such setting.", advice)
+    findings["problems"] = msgspec.to_builtins(examination.problems)
+    if invocation.output.is_json:
+        invocation.output.json(findings)
+    else:
+        _Report(invocation.output).print(findings)
+    return FAILED if any(problem.loses_data for problem in examination.problems) else FINE
+
+
+def _retry(invocation: Invocation) -> dict[str, int]:
+    """Send what was rejected again; return how many, and how many were rejected again."""
+    rejected = Rejected(invocation.settings.outbox_path)
+    if not rejected.count():
+        return {"sent": 0, "rejected_again": 0, "waiting": 0}
+    runtime = invocation.runtime
+    try:
+        sent = runtime.pipeline.retry_rejected()
+        report = runtime.flush(_RETRY_WAIT_S)
+    finally:
+        runtime.shutdown(_CLOSE_WAIT_S)
+    return {"sent": sent, "rejected_again": sum(report.rejected.values()), "waiting": report.pending}
+
+
+class _Report:
+    """Print findings for people."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def print(self, findings: dict[str, Any]) -> None:
+        """Print everything, the problems last, where they are seen."""
+        versions = f"agentsight-auto {findings['version']}, Python {findings['python']}"
+        self._line("version", f"{versions}, SQLite {findings['sqlite']['version']}")
+        self._line("records to", findings["records_to"])
+        self._line("home", f"{findings['home']['path']}{'' if findings['home']['exists'] else '  (not made yet)'}")
+        self._line("store", _store_text(findings["store"]))
+        self._line("attachments", _attachments_text(findings["attachments"]))
+        self._print_outbox(findings["outbox"])
+        self._print_settings(findings)
+        retried = findings["retried"]
+        if retried is not None:
+            told = f"{counted(retried['sent'], 'event')} sent again, {retried['rejected_again']} rejected again"
+            self._line("retry", f"{told}, {retried['waiting']} still waiting")
+        self._print_problems(findings["problems"])
+
+    def _line(self, label: str, text: str, style: str = "") -> None:
+        line = Text(f"{label:<{_LABEL_WIDTH}} ", style="dim")
+        self._output.print(line.append(one_line(text), style=style or "default"))
+
+    def _print_outbox(self, outbox: dict[str, Any]) -> None:
+        if "events" not in outbox:
+            self._line("outbox", f"{outbox['path']}  (cannot be read)")
+            return
+        waits = f"{counted(outbox['events'], 'event')} waiting" if outbox["events"] else "nothing waiting"
+        if outbox["oldest_age_s"] is not None:
+            waits += f", {size(outbox['size_bytes'])}, the oldest for {duration(outbox['oldest_age_s'] * 1000)}"
+        self._line("outbox", f"{outbox['path']}  ({waits})")
+        for share in outbox["processes"]:
+            if share["segments"]:
+                owner = {"living": "a running process", "dead": "a process that has ended"}.get(
+                    share["owner"], "this process"
+                )
+                self._line("", f"{share['folder']}: {counted(share['events'], 'event')} of {owner}")
+        rejected = outbox["rejected"]
+        self._line("rejected", counted(rejected["count"], "event") if rejected["count"] else "none")
+        for reason, count in rejected["by_reason"].items():
+            self._line("", f"{count} x {reason}", style="red")
+        for event in rejected["latest"][-5:]:
+            self._line(
+                "",
+                f"{event['rejected_at']}  {event['kind'] or 'unreadable'} of {event['conversation_id'] or 'unknown'}",
+            )
+        for kind, aside in outbox["set_aside"].items():
+            if aside["count"]:
+                self._line(kind, f"{counted(aside['count'], 'file')} in {aside['folder']}", style="red")
+
+    def _print_settings(self, findings: dict[str, Any]) -> None:
+        self._line(".env", findings["env_file"] or "none")
+        self._output.print()
+        rows = [
+            [setting["variable"], one_line(_value_text(setting["value"]), 60), setting["origin"]]
+            for setting in findings["settings"]
+        ]
+        self._output.table(("setting", "value", "from"), rows)
+
+    def _print_problems(self, problems: list[dict[str, Any]]) -> None:
+        self._output.print()
+        if not problems:
+            self._output.print(Text("No problems found.", style="green"))
+        for problem in sorted(problems, key=lambda problem: not problem["loses_data"]):
+            head = Text("problem  ", style="bold red") if problem["loses_data"] else Text("note     ", style="yellow")
+            self._output.print(head.append(one_line(problem["what"]), style="default"))
+            self._output.print(Text(f"         {one_line(problem['advice'])}", style="dim"))
+
+
+def _store_text(store: dict[str, Any]) -> str:
+    if not store["exists"]:
+        return f"{store['path']}  (not made yet)"
+    facts = [size(store["size_bytes"])]
+    if store["schema_version"] is not None:
+        facts.append(f"schema version {store['schema_version']}")
+    if store["conversations"] is not None:
+        facts.append(counted(store["conversations"], "conversation"))
+    return f"{store['path']}  ({', '.join(facts)})"
+
+
+def _attachments_text(attachments: dict[str, Any]) -> str:
+    if not attachments["files"]:
+        return f"{attachments['path']}  (none)"
+    return f"{attachments['path']}  ({counted(attachments['files'], 'file')}, {size(attachments['size_bytes'])})"
+
+
+def _value_text(value: Any) -> str:
+    if value is None:
+        return "not set"
+    return (
+        ", ".join(value) if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else str(value)
+    )
+
+
+COMMAND = Command(
+    name="doctor",
+    summary="what is where, what waits, what was lost and why",
+    description="Examine the installation: files, settings and where they come from, events that wait or were\n"
+    "rejected, damaged records, and problems with what to do. Exit code 1 if a problem loses data.",
+    examples=("doctor", "doctor --home /srv/agent/.agentsight --json", "doctor --retry"),
+    add_arguments=_add_arguments,
+    run=_run,
+)
