@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from . import _runtime
 
@@ -66,8 +67,9 @@ class AgentSightAPI:
 
         `name`, `message_contains`, `action_name` and ``customer_id__icontains`` match a part, in any case; the others
         match exactly. Times are datetimes or ISO 8601 text (local time without an offset) and inclusive. `metadata`
-        is ``"key:value,key2:value2"``, nested keys as ``a.b:value``. `page_size` is at most 100. `cursor` continues
-        from the ``next`` of another page; ``count=False`` leaves the count out, which is faster.
+        is ``"key:value,key2:value2"``, nested keys as ``a.b:value``. `page_size` is at most 100. `cursor` takes the
+        ``next`` or ``previous`` of another page, which is faster than a page number and neither repeats nor hides
+        conversations while new ones arrive; ``count=False`` leaves the count out, which is faster too.
 
         Raises:
             NotFoundException: a page past the end, or page 0.
@@ -94,7 +96,7 @@ class AgentSightAPI:
             **extra_params,
         }
         return self._runtime.backend().fetch_conversations(
-            page=page, page_size=page_size, cursor=cursor, count=count, filters=filters
+            page=page, page_size=page_size, cursor=_cursor_of(cursor), count=count, filters=filters
         )
 
     def iter_conversations(self, **filters: Any) -> Iterator[dict[str, Any]]:
@@ -130,6 +132,13 @@ class AgentSightAPI:
             InvalidQueryException: an empty id.
         """
         return self._runtime.backend().fetch_conversation_attachments(conversation_id)
+
+
+def _cursor_of(cursor: str | None) -> str | None:
+    """Return the cursor itself where a whole ``next`` or ``previous`` URL is given."""
+    if cursor is None or "?" not in cursor:
+        return cursor
+    return dict(parse_qsl(urlsplit(cursor).query)).get("cursor", cursor)
 
 
 agentsight_api = AgentSightAPI()

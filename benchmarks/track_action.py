@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import wrapt
@@ -38,10 +39,11 @@ def pass_through(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: 
     return wrapped(*args, **kwargs)
 
 
-class Proxy(wrapt.CallableObjectProxy):  # type: ignore[misc,no-any-unimported,unused-ignore]
+class Proxy(wrapt.CallableObjectProxy):  # type: ignore[misc,no-any-unimported,type-arg,unused-ignore]
     """The least that a proxy with a call of its own does."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call what is wrapped."""
         return self.__wrapped__(*args, **kwargs)
 
 
@@ -107,15 +109,15 @@ _REFERENCE = "wrapt.decorator, passing through"
 
 def measure(rounds: int) -> dict[str, list[float]]:
     """Run all cases in turn, `rounds` times."""
-    with asyncio.Runner() if sys.version_info >= (3, 11) else _Loop() as runner:
+    with closing(asyncio.new_event_loop()) as loop:
         cases: dict[str, Callable[[], float]] = {
             "undecorated": lambda: time_calls(no_op),
             _REFERENCE: lambda: time_calls(wrapped_no_op),
             "wrapt.CallableObjectProxy": lambda: time_calls(proxied_no_op),
             "@track_action": time_tracked,
             "@track_action, disabled": time_disabled,
-            "coroutine, undecorated": lambda: runner.run(time_awaits(no_op_async)),
-            "coroutine, @track_action": lambda: runner.run(time_tracked_awaits()),
+            "coroutine, undecorated": lambda: loop.run_until_complete(time_awaits(no_op_async)),
+            "coroutine, @track_action": lambda: loop.run_until_complete(time_tracked_awaits()),
             "a whole turn": time_turns,
         }
         times: dict[str, list[float]] = {name: [] for name in cases}
@@ -126,20 +128,6 @@ def measure(rounds: int) -> dict[str, list[float]]:
                     times[name].append(taken_us)
             flush()
     return times
-
-
-class _Loop:
-    """`asyncio.Runner` for Python 3.10."""
-
-    def __enter__(self) -> _Loop:
-        self._loop = asyncio.new_event_loop()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.close()
-
-    def run(self, coroutine: Any) -> float:
-        return float(self._loop.run_until_complete(coroutine))
 
 
 def print_table(times: dict[str, list[float]]) -> None:

@@ -6,7 +6,7 @@ the values of names that mark a secret.
 
 The cost is bounded by the limit, never by the value: every value, name and container takes the length of its JSON, and
 at least a few bytes, from one budget, and a container is left when the budget is used up. So a list of single digits
-ends after about `limit_bytes` / 8 of them, and a list of objects after `limit_bytes` / 100. The JSON of a copy is at most
+ends after about `limit_bytes` / 8 of them, one of objects after `limit_bytes` / 100. The JSON of a copy is at most
 `limit_bytes` long, for limits from `MIN_VALUE_BYTES` up. A text that stays 400 bytes below the limit is whole; in a
 container one part gets at least three quarters of the budget, so that a large one does not starve those after it.
 
@@ -68,7 +68,7 @@ def snapshot(value: Any, limit_bytes: int = DEFAULT_VALUE_BYTES) -> Json:
     length is that of `value` itself; inside it the places of cuts are marked with ``… [truncated, N items]``.
     """
     kind = type(value)
-    if value is None or kind is bool:
+    if value is None or kind is bool or (kind is int and -_QUICK_INT < value < _QUICK_INT):
         return value
     if kind is str and len(value) < _QUICK_CHARS and value.isascii() and "\0" not in value:
         return value
@@ -198,7 +198,10 @@ def bounded_text(text: Any, limit_bytes: int = DEFAULT_TEXT_BYTES) -> str:
 
 
 def safe_json(event_like: Json) -> Json:
-    """Return a deep copy with clean text, for what the encoder refused; what is not JSON becomes its snapshot."""
+    """Return a deep copy with clean text, for what the encoder refused; what is not JSON becomes its snapshot.
+
+    The cost is that of the whole document: it is for events, whose parts are bounded already.
+    """
     return _safe(event_like, 0)
 
 

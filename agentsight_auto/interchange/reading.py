@@ -40,7 +40,7 @@ def read_items(stream: BinaryIO, *, max_line_bytes: int = MAX_LINE_BYTES) -> Ite
     lines = _numbered_lines(stream, max_line_bytes)
     for number, line in lines:
         value = _value_of(line, number)
-        if not isinstance(value, Unreadable) or not _begins_document(line):
+        if isinstance(line, Unreadable) or not isinstance(value, Unreadable) or not _begins_document(line):
             yield from _items(number, value)
             break
         whole = line + stream.read()
@@ -57,8 +57,8 @@ def read_items(stream: BinaryIO, *, max_line_bytes: int = MAX_LINE_BYTES) -> Ite
         yield from _items(number, _value_of(line, number))
 
 
-def _numbered_lines(stream: BinaryIO, max_line_bytes: int) -> Iterator[tuple[int, bytes]]:
-    """Yield lines that hold something; one that is too long comes cut, so that it shows as too long."""
+def _numbered_lines(stream: BinaryIO, max_line_bytes: int) -> Iterator[tuple[int, bytes | Unreadable]]:
+    """Yield lines that hold something."""
     number = 0
     while line := stream.readline(max_line_bytes + 1):
         number += 1
@@ -66,7 +66,7 @@ def _numbered_lines(stream: BinaryIO, max_line_bytes: int) -> Iterator[tuple[int
             line = line.removeprefix(_BOM)
         if len(line) > max_line_bytes and not (number == 1 and _begins_document(line)):
             _skip_rest_of_line(stream, line, max_line_bytes)
-            yield number, line[: max_line_bytes + 1]
+            yield number, Unreadable(f"longer than {max_line_bytes:,} bytes")
         elif line.strip():
             yield number, line
 
@@ -80,7 +80,9 @@ def _begins_document(line: bytes) -> bool:
     return line.lstrip()[:1] == b"[" or line.strip() == b"{"
 
 
-def _value_of(line: bytes, number: int) -> Any | Unreadable:
+def _value_of(line: bytes | Unreadable, number: int) -> Any | Unreadable:
+    if isinstance(line, Unreadable):
+        return line
     if number == 1 and line.startswith(_UTF16_BOMS):
         return Unreadable("the file is UTF-16 text; save it as UTF-8")
     return _decoded(line)

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from agentsight_auto.capture import redaction
 from agentsight_auto.capture.redaction import is_secret_name
 
-SECRET = (
-    "password passwd pwd secret token api_key apikey api-key authorization auth_token access_token refresh_token "  # noqa: SIM905
+SECRET = (  # noqa: SIM905 - words read best as text
+    "password passwd pwd secret token api_key apikey api-key authorization auth_token access_token refresh_token "
     "client_secret private_key cookie credential credentials x-api-key X-API-Key Authorization Proxy-Authorization "
     "Set-Cookie APIKey apiKey myAPIKey OPENAI_API_KEY AWS_SECRET_ACCESS_KEY userPassword accessToken AccessToken "
     "clientSecret DB_PASSWORD password1 password_2 auth AUTH csrf_token token2 secretKey PRIVATE_KEY accesstoken jwt"
 ).split()
-HARMLESS = (
-    "prompt_tokens max_tokens total_tokens tokens tokenizer secretary keyboard author key keys monkey token_count "  # noqa: SIM905
+HARMLESS = (  # noqa: SIM905 - words read best as text
+    "prompt_tokens max_tokens total_tokens tokens tokenizer secretary keyboard author key keys monkey token_count "
     "token_usage tokenUsage max_token cost_per_token passenger compass authors authority authored public_key "
     "primary_key foreign_key cookiecutter tokenize eos_token token_type auth_type name id message passport_country "
     "api_version access_level private_note signature"
