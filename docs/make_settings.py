@@ -35,7 +35,7 @@ Numbers ending in `_bytes` are bytes, in `_ms` milliseconds, in `_s` seconds. Ye
 and `0`, `false`, `no`, `off`. Lists of names are separated by commas.
 
 `AGENTSIGHT_HOME` becomes an absolute path when it is read. With the default, a program started in another folder has
-another store.
+another store. `AGENTSIGHT_GEOIP_DB` needs `pip install "agentsight-auto[geoip]"`.
 """
 
 UNREADABLE = -(10**30)
@@ -50,7 +50,7 @@ def default_of(setting: Setting) -> str:
         return DEFAULTS_IN_WORDS[setting.name]
     value = getattr(Settings(), setting.name)
     if value is None:
-        return ""
+        return "none"
     if isinstance(value, bool):
         return f"`{int(value)}`"
     if isinstance(value, tuple):
@@ -71,11 +71,11 @@ def accepted_by(setting: Setting) -> str:
 
 def page() -> str:
     """Return the whole page."""
-    rows = [
-        f"| `{setting.name}` | `{setting.variable}` | {default_of(setting)} | {accepted_by(setting)} | {setting.doc} |\n"
-        for setting in SETTINGS
-    ]
-    return HEAD + "".join(rows) + TAIL
+    rows = []
+    for setting in SETTINGS:
+        cells = (f"`{setting.name}`", f"`{setting.variable}`", default_of(setting), accepted_by(setting), setting.doc)
+        rows.append(f"| {' | '.join(cells)} |\n")
+    return HEAD + "".join(rows).replace("see Delivery", "see [Delivery](delivery.md#durability)") + TAIL
 
 
 if __name__ == "__main__":

@@ -230,12 +230,14 @@ class ActionSpec:
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActionFrame | None:
         """Return the frame of one call, its arguments copied; None where nothing is recorded."""
         runtime = _runtime.default()
+        settings = runtime.settings
+        if settings.disabled:
+            return None
         outer = runtime.current.get()
         if outer is None or outer.conversation.is_binding:
             outer = frame_for_recording(runtime, hold=False)
         if not outer.conversation.is_recording:
             return None
-        settings = runtime.settings
         if self.tools_used is not None:
             return ActionFrame(self, outer, snapshot(self.tools_used, settings.max_value_bytes))
         tools_used: dict[str, Any] = {"function": self._function_name}

@@ -83,10 +83,13 @@ class Backlog:
         for name in list(self._held) if key is None else [key]:
             self._waiting.update(dict.fromkeys(self._held.pop(name, [])))
 
-    def release_idle(self) -> None:
-        """Make deliverable what nobody has added to for `held_idle_s`."""
+    def release_idle(self) -> bool:
+        """Make deliverable what nobody has added to for `held_idle_s`; tell whether there was anything."""
+        has_released = False
         while (next_at := self.next_idle_at()) is not None and next_at <= time.monotonic():
             self.release(next(iter(self._held)))
+            has_released = True
+        return has_released
 
     def next_idle_at(self) -> float | None:
         """Return the monotonic time at which the longest unused held segment becomes deliverable."""

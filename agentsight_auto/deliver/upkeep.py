@@ -67,17 +67,20 @@ class Upkeep:
         """Make the disk keep what was written."""
         sync_paths(self._gate.call(self._backlog.take_unsynced))
 
-    def tend(self) -> float:
-        """Release what is idle, return to a disk that works again, warn; return the time of the next such thing."""
+    def tend(self) -> tuple[float, bool]:
+        """Release what is idle, return to a disk that works again, warn.
+
+        Return the monotonic time of the next such thing, and whether something was released.
+        """
         self._reanchor()
-        self._gate.call(self._backlog.release_idle)
+        has_released = self._gate.call(self._backlog.release_idle)
         self._gate.call(self._backlog.return_to_disk)
         warnings = self._gate.call(self._backlog.take_warnings)
         if not self.is_quiet:
             for topic, message in warnings:
                 _guard.warn_at_most_once_a_minute(topic, "agentsight-auto: %s", message)
         times = self._gate.call(lambda: (self._backlog.next_idle_at(), self._backlog.disk_retry_at()))
-        return min(at for at in (*times, time.monotonic() + _TEND_S) if at is not None)
+        return min(at for at in (*times, time.monotonic() + _TEND_S) if at is not None), has_released
 
     def ended(self) -> None:
         """Leave nothing in the buffer of a thread that ends, and give back what it held open."""

@@ -51,8 +51,8 @@ class Duties(Protocol):
         """Make the disk keep what was written."""
         ...
 
-    def tend(self) -> float:
-        """Do the small things that are due, and return the monotonic time of the next one."""
+    def tend(self) -> tuple[float, bool]:
+        """Do the small things that are due; return the monotonic time of the next, and whether to deliver now."""
         ...
 
     def ended(self) -> None:
@@ -220,7 +220,9 @@ class Worker:
             self._duties.sync()
             self._due["tend"] = now  # what was written since may be idle soon, or wait for the disk
         if self._is_due("tend", now):
-            self._due["tend"] = self._duties.tend()
+            self._due["tend"], has_released = self._duties.tend()
+            if has_released:
+                self._expect("deliver", now)
         is_deliver_due, is_adopt_due = self._is_due("deliver", now), self._is_due("adopt", now)
         if is_adopt_due:
             self._due["adopt"] = now + _ADOPT_S

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from agentsight_auto._settings import normalize_environment
+from agentsight_auto.capture.snapshot import bounded_text
 from agentsight_auto.events import Action, ConversationStarted, Message
 from agentsight_auto.exceptions import InvalidConversationDataException
 from agentsight_auto.interchange.bounding import Limits
@@ -114,16 +115,16 @@ class _Transcript:
         """Take in one message."""
         if not isinstance(message, dict):
             raise BadConversation(f"{place} is not an object")
-        role = message.get("role")
+        role = message.get("role") if isinstance(message.get("role"), str) else None
         time_key, at_us = told_time(message)
         if role in _RESULT_ROLES:
             self._read_result(place, message, time_key, at_us)
-        elif isinstance(role, str) and role in SENDERS:
+        elif role in SENDERS:
             self._read_text(place, message, time_key, at_us)
             self._read_calls(place, message, at_us)
         else:
             raise BadConversation(
-                f"{place} has the role {role!r:.40}; known are user, assistant, system, developer, tool"
+                f"{place} has no role that is known: user, assistant, system, developer, tool"
             )
 
     def _read_text(self, place: str, message: dict[str, Any], time_key: str | None, at_us: int | None) -> None:
@@ -225,7 +226,7 @@ def content_text(content: Any) -> str:
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
-        return msgspec.json.encode(content).decode()
+        return bounded_text(content)
     return "\n".join(text for part in content if (text := _part_text(part)))
 
 

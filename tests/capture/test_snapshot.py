@@ -384,6 +384,17 @@ def test_every_copy_is_json_within_the_limit(value: Any, limit: int) -> None:
     assert size_of(snapshot_metadata(value, limit)) <= max(limit, MIN_VALUE_BYTES) + len('{"value":}')
 
 
+@given(st.integers(1, 40), st.integers(1, 60), limits, st.sampled_from(["list", "dict"]))
+@slow_but_fair
+def test_cuts_at_every_level_stay_within_the_limit(depth: int, width: int, limit: int, shape: str) -> None:
+    """Where each of many nested containers is cut, their marks together are within the limit as well."""
+    value: Any = '"' * 10_000
+    for level in range(depth):
+        items = [value, *("\1" * (level % 16) for _ in range(width))]
+        value = items if shape == "list" else {f"{number}\1": item for number, item in enumerate(items)}
+    assert size_of(snapshot(value, limit)) <= max(limit, MIN_VALUE_BYTES)
+
+
 HUGE: list[tuple[str, Callable[[], Any], str, int]] = [
     ("integers", lambda: list(range(1_000_000)), "list", 1_000_000),
     ("text", lambda: "é" * 5_000_000, "str", 5_000_000),
@@ -515,12 +526,16 @@ METHODS = (  # noqa: SIM905 - words read best as text
 ).split()
 
 
+class Sprung(BaseException):
+    """What no handler of ours catches."""
+
+
 def trap(name: str) -> Any:
     """Return a method that leaves a trace and then ends the program."""
 
     def method(*_: Any, **__: Any) -> Any:
         ran.append(name)
-        raise SystemExit(name)
+        raise Sprung(name)
 
     return method
 
@@ -598,6 +613,8 @@ def test_no_code_runs_for_classes_enums_keys_and_fields() -> None:
     model = object.__new__(trapped_class(object, metaclass=TrapMeta, __dataclass_fields__=table))
     object.__setattr__(model, "name", "Ann")
 
+    closed = object.__new__(trapped_class(object, __dict__=property(trap("__dict__")), __dataclass_fields__=table))
+
     class Priced(enum.Enum):
         ONE = [1]
 
@@ -614,6 +631,7 @@ def test_no_code_runs_for_classes_enums_keys_and_fields() -> None:
     assert snapshot(keyed) == {"<traps.Trappedobject>": 1}
     assert snapshot_metadata(keyed) == {"<traps.Trappedobject>": 1}
     assert snapshot(model) == {"name": "Ann"}
+    assert snapshot(closed) == {}
     assert snapshot(one) == [1]
     assert ran == []
 
@@ -665,6 +683,12 @@ def test_metadata_that_is_too_large_keeps_whole_keys() -> None:
     assert copy.pop("length") == 100_000
     assert len(copy) > 50
     assert copy.items() <= many.items()
+
+
+def test_the_work_on_metadata_is_bounded_too() -> None:
+    """Of a thousand keys that do not fit only the first few are tried, so a small one after them is not reached."""
+    document = {"first": 1, **{f"huge {number}": [0] * 10_000 for number in range(1000)}, "last": 1}
+    assert snapshot_metadata(document) == {"first": 1, "truncated": True, "length": 1002}
 
 
 def test_metadata_is_a_dict_or_nothing() -> None:

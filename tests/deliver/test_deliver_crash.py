@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from agentsight_auto.deliver import folders, worker
 from agentsight_auto.deliver.destination import DeliveryError
 from agentsight_auto.deliver.folders import dead_folders, process_folders
 from agentsight_auto.deliver.pipeline import Pipeline, PipelineOptions
@@ -394,6 +395,25 @@ def test_folders_may_be_made_and_adopted_in_a_hurry(tmp_path: Path) -> None:
     assert errors == []
 
 
+def test_a_folder_taken_between_making_and_locking_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock on a file that an adopter has unlinked meanwhile is worth nothing: another folder is made."""
+    real = folders.try_lock
+    taken: list[Path] = []
+
+    def late(fd: int) -> bool:
+        if not taken:
+            taken.extend(process_folders(tmp_path))
+            (taken[0] / "lock").unlink()
+            taken[0].rmdir()
+        return real(fd)
+
+    monkeypatch.setattr(folders, "try_lock", late)
+    folder = folders.create_folder(tmp_path)
+    assert folder.path not in taken
+    assert (folder.path / "lock").exists()
+    folder.leave()
+
+
 def test_a_reader_adopts_without_making_a_folder(tmp_path: Path) -> None:
     """A process that records nothing itself delivers what is left, and leaves no trace."""
     run_child(tmp_path, "pipeline(is_failing=True).write_through(make_line())\nos._exit(0)")
@@ -403,10 +423,12 @@ def test_a_reader_adopts_without_making_a_folder(tmp_path: Path) -> None:
     assert list((tmp_path / "outbox").iterdir()) == []
 
 
-def test_the_worker_adopts_what_others_leave_within_five_seconds(
-    tmp_path: Path, make_pipeline: MakePipeline, outbox: Path
+def test_the_worker_adopts_what_others_leave(
+    tmp_path: Path, make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A living process needs no flush to take over from one that died."""
+    """A living process needs no flush to take over from one that died: it looks every five seconds."""
+    assert worker._ADOPT_S == 5
+    monkeypatch.setattr(worker, "_ADOPT_S", 0.2)
     delivered = tmp_path / "delivered"
     pipeline = make_pipeline(to=FileDestination(delivered))
     pipeline.write_through(b'{"kind":"message","id":"1","conversation_id":"c","at_us":1,"sender":"a","content":"x"}')

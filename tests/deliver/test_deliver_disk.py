@@ -98,6 +98,25 @@ def test_what_waits_in_memory_returns_to_a_disk_that_works_again(
     assert (report.delivered, report.lost) == (6, {})
 
 
+@pytest.mark.usefixtures("impatient")
+def test_what_returns_to_disk_while_it_is_about_to_be_delivered_arrives_once(
+    make_pipeline: MakePipeline, destination: FickleDestination, outbox: Path
+) -> None:
+    """A list of what waits may be old by the time that its turn comes."""
+    pipeline = make_pipeline()
+    outbox.write_text("")
+    lines = make_lines(3)
+    pipeline._backlog.add(lines)
+    about_to_go = pipeline._backlog.seal()
+    outbox.unlink()
+    assert eventually(lambda: pipeline._backlog.return_to_disk() or about_to_go[0].successor)
+    pipeline._delivery.deliver(about_to_go, pipeline._upkeep._own_books)
+    assert destination.ids == []
+    assert pipeline.flush(5).delivered == 3
+    assert destination.ids == ids_of(lines)
+    assert about_to_go[0].is_settled()
+
+
 def test_a_folder_deleted_while_running_costs_nothing_that_was_being_written(
     make_pipeline: MakePipeline, destination: FickleDestination, outbox: Path
 ) -> None:
@@ -105,7 +124,6 @@ def test_a_folder_deleted_while_running_costs_nothing_that_was_being_written(
     destination.error = DeliveryError("down")
     pipeline = make_pipeline()
     lines = make_lines(6)
-    pipeline._gate.call(lambda: None)
     for line in lines[:3]:
         pipeline._backlog.add([line])
     shutil.rmtree(outbox)

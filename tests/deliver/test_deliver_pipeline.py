@@ -247,7 +247,7 @@ def test_idle_held_events_are_delivered(make_pipeline: MakePipeline, destination
     """After the idle limit nobody needs to release."""
     pipeline = make_pipeline(held_idle_s=0.05)
     pipeline.hold("chat-1", make_line())
-    assert eventually(lambda: destination.ids, 7)
+    assert eventually(lambda: destination.ids, 3)
 
 
 def test_a_flush_keeps_its_time_when_the_destination_hangs(

@@ -49,7 +49,9 @@ def shown_outputs(page: Path) -> list[tuple[Block, str]]:
     """Return each Python block that runs with the ``output`` block that follows it."""
     found = blocks(page)
     return [
-        (block, after.text) for block, after in zip(found, found[1:], strict=False) if block.runs and after.info == "output"
+        (block, after.text)
+        for block, after in zip(found, found[1:], strict=False)
+        if block.runs and after.info == "output"
     ]
 
 

@@ -63,6 +63,7 @@ class Place:
 
 @contextmanager
 def place(folder: Path) -> Iterator[Place]:
+    """Open a store in a folder, and close it again."""
     folder.mkdir(parents=True, exist_ok=True)
     opened = Place(folder)
     try:

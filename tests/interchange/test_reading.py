@@ -12,10 +12,12 @@ from agentsight_auto.interchange.reading import Item, Unreadable, read_items
 
 
 def read(data: bytes, **options: int) -> list[Item]:
+    """Read all items of some bytes."""
     return list(read_items(io.BytesIO(data), **options))
 
 
 def reasons(items: list[Item]) -> dict[int, str]:
+    """Why lines could not be read, by line number."""
     return {item.line: item.value.reason for item in items if isinstance(item.value, Unreadable)}
 
 
