@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 
 from agentsight_auto._settings import HOSTED_ENDPOINT, SETTINGS, Setting, Settings
 
@@ -18,9 +19,10 @@ No setting is needed. Each can be given in four ways; the first one that is ther
 3. the nearest `.env` file, from the working directory upwards. It is read, and never written into the environment;
 4. the default.
 
-Settings are read at the first use, not at import. `configure` changes them later for everything that follows: an argument
-that cannot be used raises `ConfigurationException`, `InvalidApiKeyException` or `InvalidConversationDataException`, and
-nothing is changed. A variable that cannot be used is logged and replaced by its default: the program it runs in goes on.
+Settings are read at the first use, not at import. `configure` changes them later for everything that follows: an
+argument that cannot be used raises `ConfigurationException`, `InvalidApiKeyException` or
+`InvalidConversationDataException`, and nothing is changed. A variable that cannot be used is logged and replaced by its
+default: the program it runs in goes on.
 
 Where events go: with neither key nor endpoint, the embedded store in the home folder. A key without an endpoint means
 `{HOSTED_ENDPOINT}`. Remote APIs are not spoken to in this version: see [Delivery](delivery.md#remote-apis).
@@ -31,8 +33,8 @@ One line at level INFO of the logger `agentsight_auto` says which it is, and `ag
 """
 
 TAIL = """
-Numbers ending in `_bytes` are bytes, in `_ms` milliseconds, in `_s` seconds. Yes and no are written `1`, `true`, `yes`, `on`
-and `0`, `false`, `no`, `off`. Lists of names are separated by commas.
+Numbers ending in `_bytes` are bytes, in `_ms` milliseconds, in `_s` seconds. Yes and no are written `1`, `true`, `yes`,
+`on` and `0`, `false`, `no`, `off`. Lists of names are separated by commas.
 
 `AGENTSIGHT_HOME` becomes an absolute path when it is read. With the default, a program started in another folder has
 another store. `AGENTSIGHT_GEOIP_DB` needs `pip install "agentsight-auto[geoip]"`.
@@ -79,4 +81,4 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    print(page(), end="")
+    sys.stdout.write(page())

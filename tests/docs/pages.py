@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -48,11 +49,7 @@ def blocks(page: Path) -> list[Block]:
 def shown_outputs(page: Path) -> list[tuple[Block, str]]:
     """Return each Python block that runs with the ``output`` block that follows it."""
     found = blocks(page)
-    return [
-        (block, after.text)
-        for block, after in zip(found, found[1:], strict=False)
-        if block.runs and after.info == "output"
-    ]
+    return [(block, after.text) for block, after in itertools.pairwise(found) if block.runs and after.info == "output"]
 
 
 def commands(page: Path) -> list[str]:

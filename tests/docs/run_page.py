@@ -1,7 +1,8 @@
 """Run the Python blocks of one page in order, in one namespace, and print what each prints.
 
-``python run_page.py PAGE`` writes one line of JSON to standard output: the line of each block and its output. An
-error goes its way, with the page and its line in the traceback.
+``python run_page.py PAGE [FIRST LAST]`` writes one line of JSON to standard output: the line of each block and its
+output. With two numbers only the blocks between these lines run. An error goes its way, with the page and its line in
+the traceback.
 """
 
 from __future__ import annotations
@@ -18,20 +19,21 @@ sys.path.insert(0, str(Path(__file__).parent))
 from pages import blocks
 
 
-def main(page: Path) -> None:
+def main(page: Path, first: int = 0, last: int = sys.maxsize) -> None:
+    """Run the blocks of `page` that begin from line `first` to line `last`."""
     module = sys.modules["__main__"]
     linecache.cache[str(page)] = (0, None, page.read_text(encoding="utf-8").splitlines(keepends=True), str(page))
     outputs = {}
     for block in blocks(page):
-        if not block.runs:
+        if not block.runs or not first <= block.line <= last:
             continue
         code = compile("\n" * (block.line - 1) + block.text, str(page), "exec", dont_inherit=True)
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(code, module.__dict__)  # noqa: S102 - the page is ours
+            exec(code, module.__dict__)
         outputs[block.line] = printed.getvalue()
     print(json.dumps(outputs))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -45,7 +45,8 @@ def test_the_tests_on_the_testing_page_pass(tmp_path: Path) -> None:
     """The page is a test module: pytest collects its tests, with the fixture of the plugin, and all pass."""
     source = "\n".join(block.text for block in blocks(TESTING_PAGE) if block.runs)
     (tmp_path / "test_page.py").write_text(source, encoding="utf-8")
-    command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path / "test_page.py"))
+    options = ("-q", "-p", "no:cacheprovider", "-o", "asyncio_default_fixture_loop_scope=function")
+    command = ("-m", "pytest", *options, str(tmp_path / "test_page.py"))
     done = run(*command, folder=tmp_path / "work")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{source.count('def test_')} passed" in done.stdout
