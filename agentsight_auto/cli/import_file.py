@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import msgspec
 
@@ -16,10 +16,10 @@ from agentsight_auto.cli.command import FAILED, FINE, Command, Invocation
 from agentsight_auto.cli.output import Output
 from agentsight_auto.cli.wording import counted
 from agentsight_auto.interchange.bounding import Limits
-from agentsight_auto.interchange.importing import BadLine, Importer, ImportReport
 from agentsight_auto.store.attachments import AttachmentFolder
-from agentsight_auto.store.database import Database
-from agentsight_auto.store.geo import GeoLookup
+
+if TYPE_CHECKING:
+    from agentsight_auto.interchange.importing import BadLine, ImportReport
 
 _NAMES = {
     "human_messages": ("customer message", "customer messages"),
@@ -41,6 +41,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(invocation: Invocation) -> int:
+    # Imported here, so that the other commands and --help do not load SQLAlchemy.
+    from agentsight_auto.interchange.importing import Importer  # noqa: PLC0415
+    from agentsight_auto.store.database import Database  # noqa: PLC0415
+    from agentsight_auto.store.geo import GeoLookup  # noqa: PLC0415
+
     arguments, output, settings = invocation.arguments, invocation.output, invocation.settings
     source = "stdin" if arguments.file == "-" else arguments.file
 

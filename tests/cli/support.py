@@ -44,7 +44,7 @@ class Cli:
 def start(*arguments: str, home: Path, **options: Any) -> subprocess.Popen[bytes]:
     """Start ``python -m agentsight_auto`` in a process of its own."""
     command = [sys.executable, "-m", "agentsight_auto", *arguments, "--home", str(home)]
-    pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     return subprocess.Popen(command, cwd=ROOT, **{**pipes, **options})
 
 

@@ -74,7 +74,8 @@ def test_a_row_tells_the_essentials(cli: Cli) -> None:
     "options",
     [
         "--id rich", "--customer Mia", "--customer-contains MI", "--name order", "--device mobile", "--source whatsapp",
-        "--language en", "--ip 81.2.69.142", "--environment prod", "--marked", "--since 2025-12-31 --until 2026-01-01T12:00Z",
+        "--language en", "--ip 81.2.69.142", "--environment prod", "--marked",
+        "--since 2025-12-31 --until 2026-01-01T12:00Z",
         "--contains order", "--action FIND", "--has-messages", "--has-feedback", "--has-action", "--sentiment negative",
         "--feedback-source customer", "--metadata plan:gold", "--metadata plan:gold --metadata address.city:Vienna",
     ],
@@ -85,7 +86,9 @@ def test_each_filter_finds_the_one_and_not_the_other(cli: Cli, options: str) -> 
 
 
 @pytest.mark.usefixtures("recorded")
-@pytest.mark.parametrize("options", ["--no-marked", "--no-messages", "--no-feedback", "--no-action", "--since 2026-01-01T12:00Z"])
+@pytest.mark.parametrize(
+    "options", ["--no-marked", "--no-messages", "--no-feedback", "--no-action", "--since 2026-01-01T12:00Z"]
+)
 def test_each_opposite_finds_the_other(cli: Cli, options: str) -> None:
     """The negated options leave the one out."""
     assert found(cli, *shlex.split(options)) == ["plain"]
@@ -137,7 +140,8 @@ def test_all_shows_every_page(cli: Cli, tell: Callable[..., None]) -> None:
 @pytest.mark.usefixtures("recorded")
 @pytest.mark.parametrize(
     ("options", "code"),
-    [("--page 0", 1), ("--page 9", 1), ("--page x", 2), ("--since yesterday", 2), ("--sentiment angry", 2), ("--metadata x", 2),
+    [("--page 0", 1), ("--page 9", 1), ("--page x", 2), ("--since yesterday", 2), ("--sentiment angry", 2),
+     ("--metadata x", 2),
      ("--environment ???", 2), ("--marked --no-marked", 2), ("--nonsense", 2)],
 )  # fmt: skip
 def test_what_cannot_be_answered_is_told_in_a_line(cli: Cli, options: str, code: int) -> None:
@@ -174,7 +178,9 @@ def test_a_broken_store_is_told_in_a_line(cli: Cli) -> None:
     assert store.read_bytes() == before
 
 
-def test_options_common_to_all_stand_before_or_after_the_command(cli: Cli, tell: Callable[..., None], capsys: Any) -> None:
+def test_options_common_to_all_stand_before_or_after_the_command(
+    cli: Cli, tell: Callable[..., None], capsys: Any
+) -> None:
     """`--home` and `--json` are found in both places."""
     from agentsight_auto.cli.main import main
 
@@ -182,6 +188,16 @@ def test_options_common_to_all_stand_before_or_after_the_command(cli: Cli, tell:
     capsys.readouterr()
     assert main(["--home", str(cli.home), "--json", "list"]) == 0
     assert json.loads(capsys.readouterr().out)["count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["--version"], 0), (["--help"], 0), ([], 2), (["nonsense"], 2), (["--home"], 2)]
+)
+def test_the_program_itself_has_help_and_a_version(arguments: list[str], code: int) -> None:
+    """And exit code 2 for what it does not know."""
+    from agentsight_auto.cli.main import main
+
+    assert main(arguments) == code
 
 
 @pytest.mark.parametrize("command", ["list", "show", "stats", "export", "import", "doctor", "demo"])
@@ -192,7 +208,9 @@ def test_each_command_has_help_with_an_example(cli: Cli, command: str) -> None:
     assert f"agentsight-auto {command}" in done.out.partition("examples:")[2]
 
 
-def test_disabled_recording_can_still_be_read(cli: Cli, tell: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disabled_recording_can_still_be_read(
+    cli: Cli, tell: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """AGENTSIGHT_DISABLED turns recording off, not looking."""
     tell(events.ConversationStarted(event_id(1), "c", NOW_US))
     monkeypatch.setenv("AGENTSIGHT_DISABLED", "1")

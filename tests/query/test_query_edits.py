@@ -176,7 +176,18 @@ def test_what_is_json_stays_as_it_is(document: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [math.nan, math.inf, {1}, b"x", object(), 2**63, -(2**70), pytest.param(10**5000, id="huge"), {None: 1}, 1j],
+    [
+        math.nan,
+        math.inf,
+        {1},
+        b"x",
+        pytest.param(object(), id="object"),
+        2**63,
+        -(2**70),
+        pytest.param(10**5000, id="huge"),
+        {None: 1},
+        1j,
+    ],
     ids=repr,
 )
 def test_what_is_not_json_is_refused_with_its_place(value: object) -> None:
