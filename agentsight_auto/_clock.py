@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -59,8 +60,8 @@ def parse_moment(value: str | datetime) -> datetime:
         ValueError: the text is not a moment.
     """
     if not isinstance(value, datetime):
-        text = value.strip()
-        if text[-1:] in {"Z", "z"}:
-            text = text[:-1] + "+00:00"  # Python 3.10 does not read Z
+        # Python 3.10 reads neither Z nor fractions of any other length than 3 or 6.
+        text = re.sub(r"[zZ]$", "+00:00", value.strip())
+        text = re.sub(r"(?<=:\d\d)\.(\d+)", lambda found: "." + found[1][:6].ljust(6, "0"), text)
         value = datetime.fromisoformat(text)
     return value if value.tzinfo is not None else value.astimezone()

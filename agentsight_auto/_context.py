@@ -1,6 +1,6 @@
 """The only module that knows contextvars-extras: what "current" is stored in.
 
-`ContextVarExt` exposes the C methods of the variable beneath it (`get_raw`, `set`); the hot path uses those as they are.
+`ContextVarExt` exposes the C methods of the variable beneath it (`get_raw`, `set`), which the hot path uses directly.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def warn_at_most_once_a_minute(topic: str, message: str, *args: object) -> None:
     _last_logged[topic] = now
     try:
         logger.warning(message, *args)
-    except Exception:
+    except Exception:  # noqa: BLE001 - a handler of the host's fails
         failures["logging"] += 1
 
 
@@ -55,7 +55,7 @@ def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
     def call(*args: P.args, **kwargs: P.kwargs) -> R | None:
         try:
             return function(*args, **kwargs)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the host comes first
             failed(function.__qualname__, error)
             return None
 

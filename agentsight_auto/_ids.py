@@ -36,5 +36,6 @@ def derived_id(at_us: int, *parts: str) -> str:
 
     `at_us` fills the time part, so that derived ids sort by time too.
     """
-    digest = hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+    framed = "".join(f"{len(part)}:{part}" for part in parts)
+    digest = hashlib.sha256(framed.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{max(at_us, 0) // 1000 & 0xFFFFFFFFFFFF:012x}7{digest[:3]}8{digest[3:18]}"

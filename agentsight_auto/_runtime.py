@@ -22,11 +22,11 @@ from ._context import CurrentVariable
 from ._guard import logger, warn_at_most_once_a_minute
 from ._ids import IdSource
 from ._settings import HOSTED_ENDPOINT, Settings, check_setting, load_settings, prepare_home
-from .capture.snapshot import safe_json
 from .deliver.local import LocalDestination
 from .deliver.pipeline import FlushReport, Pipeline, PipelineOptions
 from .events import AnyEvent, encode_event
 from .exceptions import ConversationNetworkException, NoApiKeyException, StoreException
+from .snapshot import safe_json
 from .store.attachments import AttachmentFolder
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
-from agentsight_auto.capture.snapshot import snapshot
+from agentsight_auto.snapshot import snapshot
 
 LIMIT_US = 1000.0
 CALLS_OF_SMALL = 200

@@ -14,13 +14,12 @@ from typing import Any, TypeVar, overload
 from .. import _runtime, events
 from .._guard import guarded
 from ..exceptions import ConfigurationException
+from ..snapshot import describe_error, snapshot
+from ..snapshot.redaction import MASK, is_secret_name
 from . import arguments
 from .current import frame_for_recording
-from .error_text import describe_error
 from .frames import Entries, Frame
-from .redaction import MASK, is_secret_name
 from .shapes import positional_names, wrap
-from .snapshot import snapshot
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -155,7 +154,7 @@ class _Stream:
             self._texts.append(item)
         else:
             self._room_bytes -= self._room_bytes // _STREAM_ITEMS + 1
-            self._items.append(snapshot(item, self._room_bytes + 64))
+            self._items.append(snapshot(item, self._room_bytes))
 
     def response(self) -> Any:
         if self._texts and not self._items:

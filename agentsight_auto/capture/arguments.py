@@ -16,7 +16,7 @@ from .._clock import parse_moment, us_from_datetime
 from .._guard import warn_at_most_once_a_minute
 from .._settings import Settings, normalize_environment
 from ..exceptions import InvalidConversationDataException, MissingConversationIdException
-from .snapshot import bounded_text, snapshot, snapshot_metadata
+from ..snapshot import bounded_text, snapshot, snapshot_metadata
 
 ID_CHARACTERS = 255
 """Longest text id and longest text field of a conversation. Source: the limits of the documented API."""

@@ -17,8 +17,8 @@ from .. import _runtime, events
 from .._guard import guarded, warn_at_most_once_a_minute
 from ..exceptions import ConfigurationException
 from ..helpers import generate_conversation_id
+from ..snapshot import describe_error
 from . import arguments
-from .error_text import describe_error
 from .frames import Entries, Frame
 from .scope import ConversationScope
 from .shapes import positional_names, wrap

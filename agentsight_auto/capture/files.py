@@ -17,8 +17,8 @@ from .._guard import failed
 from ..enums import AttachmentMode
 from ..events import AttachmentRef
 from ..exceptions import InvalidAttachmentException, InvalidQueryException
+from ..snapshot import bounded_text
 from ..store.attachments import AttachmentFolder
-from .snapshot import bounded_text
 
 MAX_FILES = 10
 MAX_CALL_BYTES = 40 * 1024 * 1024

@@ -269,7 +269,7 @@ def _drive_generator(generator: Generator[Any, Any, Any], unit: Unit) -> Generat
         unit.add_item(item)
         try:
             sent = yield item
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - thrown into the user's generator at once
             thrown = error
 
 
@@ -295,7 +295,7 @@ async def _drive_async_generator(generator: AsyncGenerator[Any, Any], unit: Unit
         unit.add_item(item)
         try:
             sent = yield item
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - thrown into the user's generator at once
             thrown = error
         step = generator.asend(sent) if thrown is None else generator.athrow(thrown)
 

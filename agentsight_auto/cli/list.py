@@ -14,6 +14,7 @@ from agentsight_auto.cli.command import FINE, Command, Invocation
 from agentsight_auto.cli.filters import add_filters, filters_of
 from agentsight_auto.cli.recorded_text import one_line
 from agentsight_auto.cli.wording import counted, duration, local_time, milliseconds_between
+from agentsight_auto.interchange.csv_format import kind_of
 from agentsight_auto.query.backend import Backend
 
 _COLUMNS = ("conversation", "started", "from", "customer", "messages", "actions", "duration", "feedback", "mark")
@@ -119,7 +120,7 @@ def _next_command(argv: Sequence[str], page: int) -> str:
 
 def _row(conversation: dict[str, Any]) -> list[Text]:
     messages = conversation["messages"]
-    said = sum(message["sender"] in _SAID_BY and _is_text(message) for message in messages)
+    said = sum(message["sender"] in _SAID_BY and kind_of(message) == "message" for message in messages)
     logs = [log for message in messages for log in message["action_logs"]]
     failed = sum(bool(log["error_message"]) for log in logs)
     actions = Text(str(len(logs)))
@@ -142,10 +143,6 @@ def _row(conversation: dict[str, Any]) -> list[Text]:
 
 def _cell(text: str | None, style: str = "", *, limit: int | None = _LONGEST_CELL) -> Text:
     return Text(one_line(text or "", limit), style=style)
-
-
-def _is_text(message: dict[str, Any]) -> bool:
-    return message["action_name"] is None and message["button"] is None and bool(message["content"])
 
 
 def _feedback(feedbacks: Sequence[dict[str, Any]]) -> Text:

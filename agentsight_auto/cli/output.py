@@ -42,21 +42,25 @@ class Output:
         """Write clean text for people."""
         self.console.print(text, soft_wrap=not self.is_terminal)
 
-    def print_hanging(self, head: Text, lines: Sequence[str], *, style: str = "") -> None:
-        """Write clean lines beside a head, so that they and what is wrapped stand under the first one."""
+    def print_hanging(self, head: Text, body: Text | str) -> None:
+        """Write clean text beside a head, so that its further lines and what is wrapped stand under the first one."""
+        body = Text(body) if isinstance(body, str) else body
         if self.is_terminal:
             grid = Table.grid()
             grid.add_column(no_wrap=True)
             grid.add_column(overflow="fold")
-            grid.add_row(head, Text("\n".join(lines), style=style))
+            grid.add_row(head, body)
             self.console.print(grid)
             return
-        for index, line in enumerate(lines):
+        for index, line in enumerate(body.split("\n", allow_blank=True)):
             beginning = head if index == 0 else Text(" " * head.cell_len)
-            self.print(Text.assemble(beginning, (line, style)))
+            self.print(Text.assemble(beginning, line))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Text | str]], *, right: Sequence[str] = ()) -> None:
-        """Write clean cells as a table, without a head if no column has a name; those in `right` are aligned there."""
+        """Write clean cells as a table, without a head if no column has a name; those in `right` are aligned there.
+
+        The first column is never wrapped: what stands there can be copied.
+        """
         has_head = any(columns)
         if not self.is_terminal:
             lines = [columns, *rows] if has_head else list(rows)
@@ -64,8 +68,10 @@ class Output:
                 self.console.print(line, soft_wrap=True)
             return
         table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, show_header=has_head)
-        for column in columns:
-            table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        for index, column in enumerate(columns):
+            table.add_column(
+                column, justify="right" if column in right else "left", overflow="fold", no_wrap=index == 0
+            )
         for row in rows:
             table.add_row(*row)
         self.console.print(table)

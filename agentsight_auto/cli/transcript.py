@@ -6,7 +6,7 @@ Loses: what does not fit on a line, unless everything is asked for.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from rich.text import Text
 from agentsight_auto.cli.output import Output
 from agentsight_auto.cli.recorded_text import clean_text, one_line
 from agentsight_auto.cli.wording import counted, duration, local_time, milliseconds_between, size
+from agentsight_auto.interchange.csv_format import kind_of
 
 _SENDERS = {
     "end_user": ("customer", "bold cyan"),
@@ -24,6 +25,7 @@ _SENDERS = {
 _SHORT = 100
 _DEEPEST = 12
 _LABEL_WIDTH = 9
+_MARGIN = 20
 
 
 class Transcript:
@@ -100,18 +102,13 @@ class Transcript:
             head.append(f"  {one_line(button['button_event'], 80)} = {one_line(button['value'], 80)}", style="dim")
             self._output.print(head)
         else:
-            self._print_text(head, Text(f"{label:<8}  ", style=style), message["content"])
+            self._output.print_hanging(head.append(f"{label:<8}  ", style=style), clean_text(message["content"]))
         for attachment in message["attachments"]:
             described = f"{attachment['mime_type']}, {size(attachment['size_bytes'])}"
-            line = Text(" " * 20).append(f"attached {one_line(attachment['filename'], 80)}", style="bold")
+            line = Text(" " * _MARGIN).append(f"attached {one_line(attachment['filename'], 80)}", style="bold")
             self._output.print(line.append(f"  {one_line(described)}", style="dim"))
         if self._is_full and message["metadata"]:
-            self._output.print(Text(f"{' ' * 20}metadata {self._json(message['metadata'])}", style="dim"))
-
-    def _print_text(self, head: Text, label: Text, content: str) -> None:
-        """Print what was said; further lines stand under the first one."""
-        lines = clean_text(content).split("\n")
-        self._output.print_hanging(head.append_text(label), lines)
+            self._output.print(Text(f"{' ' * _MARGIN}metadata {self._json(message['metadata'])}", style="dim"))
 
     def _at(self, message: dict[str, Any]) -> Text:
         return Text(f"{local_time(message['timestamp'], form='%H:%M:%S')}  ", style="dim")
@@ -128,24 +125,25 @@ class Transcript:
 
     def _print_one_action(self, message: dict[str, Any], log: dict[str, Any], depth: int) -> None:
         indent = "  " * depth
-        head = self._at(message).append(f"{indent}{'└ ' if depth else ''}")
-        head.append("action    " if not depth else "", style="yellow")
-        head.append(one_line(message["action_name"], 80), style="bold")
+        head = self._at(message).append(f"{indent}└ " if depth else "action    ", style="yellow")
+        body = Text(one_line(message["action_name"], 80), style="bold")
         arguments = self._arguments(log["tools_used"], message["action_name"])
-        head.append(f"({arguments})" if arguments is not None else "")
         took = duration(log["duration_ms"])
-        head.append(f"  {took}" if took else "", style="dim")
         is_failed = bool(log["error_message"])
-        head.append("  failed" if is_failed else "  ok", style="red" if is_failed else "green")
-        self._output.print(head)
-        margin = " " * 20 + indent
+        body.append(f"({arguments})" if arguments is not None else "", style="not bold")
+        body.append(f"  {took}" if took else "", style="not bold dim")
+        body.append("  failed" if is_failed else "  ok", style="not bold red" if is_failed else "not bold green")
+        self._output.print_hanging(head, body)
+        margin = Text(" " * _MARGIN + indent)
         if is_failed:
-            text = log["error_message"] if self._is_full else one_line(log["error_message"], 2 * _SHORT)
-            self._output.print_hanging(Text(margin), clean_text(text).split("\n"), style="red")
+            error = log["error_message"]
+            text = clean_text(error) if self._is_full else one_line(error, 2 * _SHORT)
+            self._output.print_hanging(margin, Text(text, style="red"))
         if log["response"] is not None:
-            self._output.print(Text(f"{margin}→ {self._json(log['response'])}", style="dim"))
+            arrow = margin.copy().append("→ ", style="dim")
+            self._output.print_hanging(arrow, Text(self._json(log["response"]), style="dim"))
         if self._is_full and log["metadata"]:
-            self._output.print(Text(f"{margin}metadata {self._json(log['metadata'])}", style="dim"))
+            self._output.print_hanging(margin, Text(f"metadata {self._json(log['metadata'])}", style="dim"))
 
     def _arguments(self, tools_used: Any, action_name: str) -> str | None:
         """Return the arguments as ``name=value``, or what else was recorded as tools; None for nothing."""
@@ -203,13 +201,15 @@ def _facts(conversation: dict[str, Any]) -> dict[str, str]:
     where = ", ".join(geo[key] for key in ("city", "country", "timezone_name") if geo.get(key))
     origin = [conversation["source"], conversation["device"], conversation["language"]]
     address = conversation["customer_ip_address"]
-    said = sum(not message["action_logs"] for message in conversation["messages"])
-    actions = len(conversation["messages"]) - said
+    kinds = Counter(map(kind_of, conversation["messages"]))
+    contents = [
+        counted(kinds[kind], kind) for kind in ("message", "action", "button") if kinds[kind] or kind != "button"
+    ]
     return {
         "customer": conversation["customer_id"] or "",
         "when": when,
         "from": ", ".join(part for part in origin if part),
         "where": f"{where} ({address})" if where and address else where or address or "",
-        "in": f"{conversation['environment']}, {counted(said, 'message')}, {counted(actions, 'action')}",
+        "in": ", ".join([conversation["environment"], *contents]),
         "deleted": local_time(conversation["deleted_at"]),
     }

@@ -26,9 +26,13 @@ def moment(iso: str) -> datetime:
 
 
 def duration(milliseconds: float | None) -> str:
-    """Return a duration in the unit that suits it: ``0.8 ms``, ``42 ms``, ``1.3 s``, ``2 min 5 s``, ``3 h 20 min``."""
+    """Return a duration in the unit that suits it: ``80 µs``, ``4.2 ms``, ``1.3 s``, ``2 min 5 s``, ``3 h 20 min``."""
     if milliseconds is None:
         return ""
+    if milliseconds <= 0:
+        return "0 ms"
+    if milliseconds < 0.9995:
+        return f"{max(milliseconds * 1000, 1):.0f} µs"
     if milliseconds < 10:
         return f"{milliseconds:.1f} ms".replace(".0 ms", " ms")
     if milliseconds < 999.5:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from agentsight_auto.capture.snapshot import (
+from agentsight_auto.events import Json
+from agentsight_auto.snapshot import (
     bounded_text,
     safe_json,
     sanitize_text,
@@ -16,7 +17,6 @@ from agentsight_auto.capture.snapshot import (
     snapshot_mapping,
     snapshot_metadata,
 )
-from agentsight_auto.events import Json
 
 _MAX_PARAMETERS = 256
 

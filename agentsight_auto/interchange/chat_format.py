@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 
 from agentsight_auto._settings import normalize_environment
-from agentsight_auto.capture.snapshot import bounded_text
 from agentsight_auto.events import Action, ConversationStarted, Message
 from agentsight_auto.exceptions import InvalidConversationDataException
 from agentsight_auto.interchange.bounding import Limits
@@ -29,6 +28,7 @@ from agentsight_auto.interchange.incoming import (
     read_id,
     told_time,
 )
+from agentsight_auto.snapshot import bounded_text
 
 SENDERS = {"user": "end_user", "assistant": "agent", "system": "system", "developer": "system"}
 _RESULT_ROLES = frozenset({"tool", "function"})
@@ -123,9 +123,7 @@ class _Transcript:
             self._read_text(place, message, time_key, at_us)
             self._read_calls(place, message, at_us)
         else:
-            raise BadConversation(
-                f"{place} has no role that is known: user, assistant, system, developer, tool"
-            )
+            raise BadConversation(f"{place} has no role that is known: user, assistant, system, developer, tool")
 
     def _read_text(self, place: str, message: dict[str, Any], time_key: str | None, at_us: int | None) -> None:
         text = content_text(message.get("content"))

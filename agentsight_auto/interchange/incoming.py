@@ -15,8 +15,8 @@ import msgspec
 
 from agentsight_auto._clock import parse_moment, us_from_datetime
 from agentsight_auto._ids import derived_id
-from agentsight_auto.capture.snapshot import sanitize_text
 from agentsight_auto.events import AnyEvent
+from agentsight_auto.snapshot import sanitize_text
 
 STEP_US = 1000
 """Between facts that have no time of their own."""
@@ -48,7 +48,7 @@ class Incoming(msgspec.Struct, kw_only=True):
     """A conversation to import.
 
     `has_times`: the line told at least one time; else the events lie before the import in steps, and move to where they
-    are in the store if they are there already. `first` is the index of the first event that has an id of its own.
+    are in the store if they are there already. `place` is city, country and time zone.
     """
 
     conversation_id: str

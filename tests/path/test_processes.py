@@ -26,9 +26,7 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def stored_texts() -> list[str]:
-    return sorted(
-        message["content"] for found in agentsight_api.iter_conversations() for message in found["messages"]
-    )
+    return sorted(message["content"] for found in agentsight_api.iter_conversations() for message in found["messages"])
 
 
 ENDS = {

@@ -75,7 +75,7 @@ def test_another_process_sees_a_block_within_a_second(runtime: Runtime, tmp_path
 
 
 def test_the_report_balances(runtime: Runtime) -> None:
-    """captured = delivered + pending + rejected + lost, and nothing is pending after a flush."""
+    """Captured = delivered + pending + rejected + lost, and nothing is pending after a flush."""
     with conversation("c") as chat:
         chat.track_human_message("one")
         find_order("1")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentsight_auto.capture import redaction
-from agentsight_auto.capture.redaction import is_secret_name
+from agentsight_auto.snapshot import redaction
+from agentsight_auto.snapshot.redaction import is_secret_name
 
 SECRET = (  # noqa: SIM905 - words read best as text
     "password passwd pwd secret token api_key apikey api-key authorization auth_token access_token refresh_token "

@@ -23,8 +23,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from agentsight_auto.capture.redaction import MASK
-from agentsight_auto.capture.snapshot import (
+from agentsight_auto.snapshot import (
     DEFAULT_VALUE_BYTES,
     MIN_VALUE_BYTES,
     bounded_text,
@@ -35,6 +34,7 @@ from agentsight_auto.capture.snapshot import (
     snapshot_mapping,
     snapshot_metadata,
 )
+from agentsight_auto.snapshot.redaction import MASK
 
 encode = msgspec.json.encode
 
@@ -504,7 +504,7 @@ def test_a_container_that_changes_while_it_is_read_is_marked_as_cut() -> None:
     iterator = iter(changing.items())
     next(iterator)
     changing["late"] = "x"
-    from agentsight_auto.capture.copier import Copier
+    from agentsight_auto.snapshot.copier import Copier
 
     copier = Copier(5000)
     copy = copier._mapping(changing, iterator, 100, "dict")
