@@ -36,7 +36,8 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Print the cost of recording as ratios to named baselines."""
-    session.install("-e", ".")
+    """Print the cost of recording, and of serving, as ratios to named baselines."""
+    session.install("-e", ".[server]")
     session.run("python", "benchmarks/track_action.py", *session.posargs)
     session.run("python", "benchmarks/snapshot.py")
+    session.run("python", "benchmarks/serve.py")

@@ -22,6 +22,7 @@ from typing import Any
 from . import _runtime
 from ._version import __version__
 from .api import AgentSightAPI, agentsight_api
+from .async_api import AsyncAgentSightAPI
 from .capture.action import track_action
 from .capture.conversation import conversation, current_conversation
 from .capture.propagation import propagate
@@ -31,6 +32,7 @@ from .tracker import ConversationTracker, conversation_tracker
 
 __all__ = [
     "AgentSightAPI",
+    "AsyncAgentSightAPI",
     "ConversationManager",
     "ConversationTracker",
     "FlushReport",

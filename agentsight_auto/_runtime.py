@@ -12,6 +12,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,11 +22,20 @@ from ._clock import Clock
 from ._context import CurrentVariable
 from ._guard import logger, warn_at_most_once_a_minute
 from ._ids import IdSource
-from ._settings import HOSTED_ENDPOINT, Settings, check_setting, load_settings, prepare_home
+from ._settings import (
+    HOSTED_ENDPOINT,
+    Settings,
+    check_arguments,
+    check_remote,
+    check_setting,
+    load_settings,
+    prepare_home,
+)
 from .deliver.local import LocalDestination
 from .deliver.pipeline import FlushReport, Pipeline, PipelineOptions
+from .deliver.recent import Replies
 from .events import AnyEvent, encode_event
-from .exceptions import ConversationNetworkException, NoApiKeyException, StoreException
+from .exceptions import ConversationTrackingException, StoreException
 from .snapshot import safe_json
 from .store.attachments import AttachmentFolder
 
@@ -34,12 +44,14 @@ if TYPE_CHECKING:
     from .deliver.destination import Destination
     from .query.backend import Backend
     from .query.embedded import EmbeddedBackend
+    from .query.remote import AsyncRemoteReader, RemoteBackend
 
 _READ_WAIT_S = 2.0
 _PIPELINE_SETTINGS = frozenset(
     {
         "api_key",
         "endpoint",
+        "allow_http",
         "home",
         "durability",
         "journal_interval_ms",
@@ -98,12 +110,12 @@ class Runtime:
         self._open_destination = open_destination
         self._settings: Settings | None = None
         self._pipeline: Pipeline | None = None
-        self._backend: EmbeddedBackend | None = None
+        self._embedded: EmbeddedBackend | None = None
+        self._remote: RemoteBackend | None = None
+        self._replies = Replies()
         self._lock = threading.RLock()
         self.has_warned_of_implicit = False
-        for name, value in arguments.items():
-            if value is not None:
-                check_setting(name, value)
+        check_arguments(arguments)
         _runtimes.add(self)
         _renew_after_fork()
 
@@ -140,16 +152,19 @@ class Runtime:
         checked = {name: check_setting(name, value) for name, value in changes.items() if value is not None}
         with self._lock:
             before = self._settings
-            self._arguments = {**self._arguments, **checked}
+            arguments = {**self._arguments, **checked}
+            check_arguments(arguments)
+            self._arguments = arguments
             self._settings = None
             after = self.settings
             if before is None or all(getattr(before, name) == getattr(after, name) for name in _PIPELINE_SETTINGS):
                 return
             pipeline, self._pipeline = self._pipeline, None
-            backend, self._backend = self._backend, None
+            backends = self._take_backends()
+            self._replies = Replies()
         if pipeline is not None:
             pipeline.shutdown(_READ_WAIT_S)
-        if backend is not None:
+        for backend in backends:
             backend.close()
 
     # -- recording ---------------------------------------------------------------------------------------------------
@@ -189,8 +204,8 @@ class Runtime:
         """Write everything to disk, try once to deliver it within `timeout_s` seconds, stop the worker."""
         report = self.pipeline.shutdown(timeout_s)
         with self._lock:
-            backend, self._backend = self._backend, None
-        if backend is not None:
+            backends = self._take_backends()
+        for backend in backends:
             backend.close()
         return report
 
@@ -199,11 +214,18 @@ class Runtime:
     def stored_rows(
         self, conversation_id: str, event_ids: Sequence[str]
     ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-        """Return the database ids that the embedded store has given to a conversation and to events of it."""
-        if self._open_destination is not None or self.settings.is_remote:
+        """Return what the store has answered for a conversation and for events of it: at least its ids, if known."""
+        if self._open_destination is not None:
             return {}, {}
-        backend = self._embedded_backend()
-        return backend.known_conversation(conversation_id), backend.known_event_ids(event_ids)
+        if not self.settings.is_remote:
+            backend = self._embedded_backend()
+            return backend.known_conversation(conversation_id), backend.known_event_ids(event_ids)
+        events = {event_id: reply for event_id in event_ids if (reply := self._replies.events.get(event_id))}
+        conversation = self._replies.conversations.get(conversation_id)
+        if conversation is None:
+            with suppress(ConversationTrackingException):
+                conversation = self._remote_backend().known_conversation(conversation_id)
+        return conversation or {}, events
 
     def attachments(self) -> AttachmentFolder:
         """Return the folder that attachment bytes are written to."""
@@ -217,16 +239,14 @@ class Runtime:
         Raises:
             StoreException: the embedded store cannot be opened.
             NoApiKeyException: an endpoint is set without a key.
-            ConversationNetworkException: a remote API is set, which this version cannot read.
+            ConfigurationException: the endpoint is plain HTTP to another machine.
         """
         settings = self.settings
         if settings.disabled:
             from .query.disabled import DisabledBackend  # noqa: PLC0415 - nobody else needs it
 
             return DisabledBackend()
-        if settings.is_remote:
-            raise _remote_error(settings)
-        backend = self._embedded_backend()
+        backend: Backend = self._remote_backend() if settings.is_remote else self._embedded_backend()
         report = self.flush(wait_s)
         if report.pending:
             warn_at_most_once_a_minute(
@@ -236,16 +256,60 @@ class Runtime:
 
     def _embedded_backend(self) -> EmbeddedBackend:
         with self._lock:
-            if self._backend is None:
-                self._backend = open_embedded(self.settings)
-            return self._backend
+            backend = self._embedded
+            if backend is None:
+                backend = self._embedded = open_embedded(self.settings)
+            return backend
+
+    def _remote_backend(self) -> RemoteBackend:
+        with self._lock:
+            if self._remote is None:
+                self._remote = open_remote(self.settings)
+            return self._remote
+
+    def _take_backends(self) -> list[Backend]:
+        """Return what is open, to be closed by the caller; the next use opens anew."""
+        embedded, self._embedded = self._embedded, None
+        remote, self._remote = self._remote, None
+        return [backend for backend in (embedded, remote) if backend is not None]
 
     def _destination_of_settings(self) -> Destination:
         """Open where the worker delivers to; called on the worker's thread."""
         settings = self.settings
-        if settings.is_remote:
-            raise _remote_error(settings)
-        return LocalDestination(lambda: self._embedded_backend().ingest)
+        if not settings.is_remote:
+            return LocalDestination(lambda: self._embedded_backend().ingest)
+        endpoint, api_key = check_remote(settings)
+        from .deliver.http import HttpDestination  # noqa: PLC0415 - loads httpx
+
+        return HttpDestination(endpoint, api_key, self.attachments(), replies=self._replies)
+
+
+def open_remote(settings: Settings) -> RemoteBackend:
+    """Make what asks the remote API of these settings; opens no connection yet.
+
+    Raises:
+        NoApiKeyException: an endpoint is set without a key.
+        ConfigurationException: the endpoint is plain HTTP to another machine.
+    """
+    endpoint, api_key = check_remote(settings)
+    from ._http.client import HttpClient  # noqa: PLC0415 - loads httpx
+    from .query.remote import RemoteBackend  # noqa: PLC0415
+
+    return RemoteBackend(HttpClient(endpoint, api_key))
+
+
+def open_remote_async(settings: Settings) -> AsyncRemoteReader:
+    """Make what asks the remote API of these settings on an event loop; opens no connection yet.
+
+    Raises:
+        NoApiKeyException: an endpoint is set without a key.
+        ConfigurationException: the endpoint is plain HTTP to another machine.
+    """
+    endpoint, api_key = check_remote(settings)
+    from ._http.async_client import AsyncHttpClient  # noqa: PLC0415 - loads httpx
+    from .query.remote import AsyncRemoteReader  # noqa: PLC0415
+
+    return AsyncRemoteReader(AsyncHttpClient(endpoint, api_key))
 
 
 def open_embedded(settings: Settings) -> EmbeddedBackend:
@@ -290,15 +354,6 @@ def _pipeline_options(settings: Settings) -> PipelineOptions:
         outbox_limit_bytes=settings.outbox_limit_bytes,
         held_idle_s=settings.idle_minutes * 60,
         exit_timeout_s=settings.exit_timeout_s,
-    )
-
-
-def _remote_error(settings: Settings) -> Exception:
-    if settings.api_key is None:
-        return NoApiKeyException(f"The endpoint {settings.endpoint} is set, but no API key. Set AGENTSIGHT_API_KEY.")
-    return ConversationNetworkException(
-        "This version records to the embedded store only; what is recorded waits in the outbox and nothing is lost. "
-        "Unset AGENTSIGHT_API_KEY and AGENTSIGHT_API_ENDPOINT to use the embedded store."
     )
 
 

@@ -10,12 +10,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 
-from .exceptions import ConfigurationException, InvalidApiKeyException, InvalidConversationDataException
+from .exceptions import (
+    ConfigurationException,
+    InvalidApiKeyException,
+    InvalidConversationDataException,
+    NoApiKeyException,
+)
 
 HOSTED_ENDPOINT = "https://api.agentsight.io"
 
@@ -127,6 +134,12 @@ class Setting(NamedTuple):
 SETTINGS = (
     Setting("api_key", "AGENTSIGHT_API_KEY", _api_key, "API key, `ags_` + 32 hex + `_` + 6 hex."),
     Setting("endpoint", "AGENTSIGHT_API_ENDPOINT", _endpoint, "Address of a remote AgentSight API."),
+    Setting(
+        "allow_http",
+        "AGENTSIGHT_ALLOW_HTTP",
+        _flag,
+        "`1` lets the endpoint be a `http://` address of another machine: key and conversations travel readable.",
+    ),
     Setting("environment", "AGENTSIGHT_ENVIRONMENT", normalize_environment, "`production`, `development` or a slug."),
     Setting("conversation_id", "AGENTSIGHT_CONVERSATION_ID", _text, "Conversation of events recorded outside any."),
     Setting("home", "AGENTSIGHT_HOME", _path, "Folder of the embedded store, the outbox and the attachments."),
@@ -191,6 +204,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     api_key: str | None = None
     endpoint: str | None = None
+    allow_http: bool = False
     environment: str = "development"
     conversation_id: str | None = None
     home: str = ".agentsight"
@@ -251,6 +265,61 @@ def check_setting(name: str, value: Any) -> Any:
         raise ConfigurationException(f"{setting.variable} ({name}) cannot be {value!r}: {error}.") from error
 
 
+def check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Check arguments alone and together; None counts as not given.
+
+    Raises:
+        ConfigurationException, InvalidApiKeyException, InvalidConversationDataException: one cannot be used.
+    """
+    checked = {name: check_setting(name, value) for name, value in arguments.items() if value is not None}
+    if _is_readable_on_the_way(checked.get("endpoint")):
+        check_transport(load_settings(checked))
+
+
+def check_transport(settings: Settings) -> None:
+    """Refuse to speak plain HTTP to another machine.
+
+    Raises:
+        ConfigurationException: the endpoint is such an address, and `allow_http` does not allow it.
+    """
+    if _is_readable_on_the_way(settings.endpoint) and not settings.allow_http:
+        raise ConfigurationException(
+            f"AGENTSIGHT_API_ENDPOINT (endpoint) is {settings.endpoint!r}: the key and what customers say would travel "
+            "readable for everyone on the way. Use https://, or set AGENTSIGHT_ALLOW_HTTP=1 if that is meant."
+        )
+
+
+def check_remote(settings: Settings) -> tuple[str, str]:
+    """Return the endpoint and the key of a remote API that may be spoken to.
+
+    Raises:
+        NoApiKeyException: an endpoint is set, and no key.
+        ConfigurationException: the endpoint is plain HTTP to another machine.
+    """
+    if settings.api_key is None:
+        raise NoApiKeyException(
+            f"The endpoint {settings.endpoint} is set, but no API key. Set AGENTSIGHT_API_KEY or call "
+            "configure(api_key=...); to use the embedded store unset AGENTSIGHT_API_ENDPOINT."
+        )
+    check_transport(settings)
+    return settings.endpoint or HOSTED_ENDPOINT, settings.api_key
+
+
+def _is_readable_on_the_way(endpoint: str | None) -> bool:
+    if endpoint is None or not endpoint.lower().startswith("http://"):
+        return False
+    try:
+        host = urlsplit(endpoint).hostname or ""
+    except ValueError:
+        return True
+    if host == "localhost" or host.endswith(".localhost"):
+        return False
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return True
+
+
 def load_settings(arguments: Mapping[str, Any]) -> Settings:
     """Read the settings; `arguments` (None = not given) win and are checked strictly.
 
@@ -274,7 +343,12 @@ def load_settings(arguments: Mapping[str, Any]) -> Settings:
         except (ConfigurationException, InvalidConversationDataException) as error:
             problems.append(f"{setting.variable}: {error}")
     values.setdefault("home", _path(".agentsight"))
-    return Settings(**values, env_file=env_file, problems=tuple(problems))
+    settings = Settings(**values, env_file=env_file)
+    try:
+        check_transport(settings)
+    except ConfigurationException as error:
+        problems.append(f"{error} Until then events wait in the outbox.")
+    return msgspec.structs.replace(settings, problems=tuple(problems))
 
 
 def _read_env_file() -> tuple[str | None, dict[str, str | None]]:

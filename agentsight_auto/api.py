@@ -96,7 +96,7 @@ class AgentSightAPI:
             **extra_params,
         }
         return self._runtime.backend().fetch_conversations(
-            page=page, page_size=page_size, cursor=_cursor_of(cursor), count=count, filters=filters
+            page=page, page_size=page_size, cursor=cursor_of(cursor), count=count, filters=filters
         )
 
     def iter_conversations(self, **filters: Any) -> Iterator[dict[str, Any]]:
@@ -134,8 +134,8 @@ class AgentSightAPI:
         return self._runtime.backend().fetch_conversation_attachments(conversation_id)
 
 
-def _cursor_of(cursor: str | None) -> str | None:
-    """Return the cursor itself where a whole ``next`` or ``previous`` URL is given."""
+def cursor_of(cursor: str | None) -> str | None:
+    """Return the cursor itself where a whole ``next`` or ``previous`` URL is given; the URL if it has none."""
     if cursor is None or "?" not in cursor:
         return cursor
     return dict(parse_qsl(urlsplit(cursor).query)).get("cursor", cursor)

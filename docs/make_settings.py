@@ -25,7 +25,8 @@ argument that cannot be used raises `ConfigurationException`, `InvalidApiKeyExce
 default: the program it runs in goes on.
 
 Where events go: with neither key nor endpoint, the embedded store in the home folder. A key without an endpoint means
-`{HOSTED_ENDPOINT}`. Remote APIs are not spoken to in this version: see [Delivery](delivery.md#remote-apis).
+`{HOSTED_ENDPOINT}`, an endpoint without a key is an error at the first call that needs it: see
+[Delivery](delivery.md#remote-apis).
 One line at level INFO of the logger `agentsight_auto` says which it is, and `agentsight-auto doctor` does.
 
 | setting | environment variable | default | accepted | meaning |

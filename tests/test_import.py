@@ -17,7 +17,7 @@ def test_a_cold_import_loads_nothing_heavy_and_starts_nothing(tmp_path: Path) ->
     """Neither httpx, SQLAlchemy, python-dotenv nor rich is loaded, no thread runs, no file appears."""
     code = (
         "import sys, threading, agentsight_auto\n"
-        "print([m for m in ('httpx', 'sqlalchemy', 'dotenv', 'rich', 'sqlite3') if m in sys.modules])\n"
+        "print([m for m in ('httpx', 'httpcore', 'sqlalchemy', 'dotenv', 'rich', 'sqlite3') if m in sys.modules])\n"
         "print(threading.active_count())"
     )
     assert run(code, tmp_path).splitlines() == ["[]", "1"]
@@ -43,6 +43,7 @@ def test_the_public_names_are_pinned() -> None:
     assert agentsight_auto.__all__ == sorted(agentsight_auto.__all__)
     assert set(agentsight_auto.__all__) == {
         "AgentSightAPI",
+        "AsyncAgentSightAPI",
         "ConversationManager",
         "ConversationTracker",
         "FlushReport",

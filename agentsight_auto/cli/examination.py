@@ -18,11 +18,11 @@ from typing import Any
 import msgspec
 
 from agentsight_auto._clock import iso_from_us
-from agentsight_auto._settings import Settings
+from agentsight_auto._settings import Settings, check_remote
 from agentsight_auto.deliver.overview import look_into
 from agentsight_auto.deliver.rejected import Rejected
 from agentsight_auto.deliver.set_aside import CORRUPT, NEWER
-from agentsight_auto.exceptions import StoreException
+from agentsight_auto.exceptions import ConfigurationException, StoreException
 from agentsight_auto.store.migrations import MIGRATIONS, check_ours, current_version
 from agentsight_auto.store.sqlite import connect, store_error
 
@@ -192,9 +192,10 @@ class Examination:
         if settings.disabled:
             self.add("AGENTSIGHT_DISABLED is set: nothing is recorded.", "Unset it to record.")
         if settings.is_remote:
-            what = "A remote API is set; this version does not deliver to one, so that events wait in the outbox."
-            advice = "Unset AGENTSIGHT_API_KEY and AGENTSIGHT_API_ENDPOINT to record to the embedded store."
-            self.add(what, advice, loses_data=True)
+            try:
+                check_remote(settings)
+            except ConfigurationException as error:
+                self.add(str(error), "Until then events wait in the outbox, within its bound.", loses_data=True)
         if settings.geoip_db is not None and not os.access(settings.geoip_db, os.R_OK):
             what = f"The GeoIP database {settings.geoip_db} cannot be read."
             self.add(what, "Correct AGENTSIGHT_GEOIP_DB; until then conversations have no place.")

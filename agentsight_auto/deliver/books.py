@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agentsight_auto.deliver.backlog import Backlog
+from agentsight_auto.deliver.cursor import remove_cursor
 from agentsight_auto.deliver.delivery import Verdict
 from agentsight_auto.deliver.gate import Gate
 from agentsight_auto.deliver.segment import Segment
@@ -80,3 +81,4 @@ class AdoptedBooks:
             self._segments.pop(segment.path, None)
             with contextlib.suppress(OSError):
                 segment.path.unlink()
+            remove_cursor(segment.path)

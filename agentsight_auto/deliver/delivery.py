@@ -3,6 +3,8 @@
 In: segments. Out: settled segments, whose files are gone. Loses: damaged records, which are copied to ``corrupt/`` and
 counted; refused events go to ``rejected/`` with their reason.
 
+Answers that a destination tells early are noted at once, in the books and in the segment's cursor.
+
 Runs on one thread at a time, outside the gate: only the books take turns with the threads that record.
 """
 
@@ -15,7 +17,8 @@ from typing import NamedTuple, Protocol
 
 from agentsight_auto import _guard
 from agentsight_auto.deliver.batch import deliver_batch
-from agentsight_auto.deliver.destination import DeliveryError, Destination
+from agentsight_auto.deliver.cursor import note_answered, read_answered
+from agentsight_auto.deliver.destination import DeliveryError, Destination, EarlyDestination
 from agentsight_auto.deliver.rejected import Rejected, RejectedEvent
 from agentsight_auto.deliver.segment import Contents, Segment
 from agentsight_auto.deliver.set_aside import CORRUPT, NEWER, keep_damaged, move_aside
@@ -75,6 +78,7 @@ class Delivery:
         self._outbox = outbox
         self._rejected = Rejected(outbox) if outbox is not None else None
         self._now_us = now_us
+        self._sending: _Sending | None = None
 
     def deliver(self, segments: Iterable[Segment], books: Books) -> None:
         """Deliver what is not answered of these segments, oldest first.
@@ -121,10 +125,15 @@ class Delivery:
             keep_damaged(self._outbox, segment.path, contents.damaged)
         # More records than were put in means that taking back a refused write failed: those wait elsewhere.
         records = contents.records if segment.is_adopted else contents.records[: segment.events]
+        known = read_answered(segment.path) if segment.path is not None and segment.readable is None else set()
         segment.readable = len(records)
         for index, line in enumerate(records):
             if index not in segment.answered:
-                yield _item(segment, index, line)
+                item = _item(segment, index, line)
+                if item.event is not None and item.event.id in known:
+                    books.note([Verdict(segment, index, None)])
+                else:
+                    yield item
 
     def _read(self, segment: Segment, books: Books) -> Contents | None:
         """Read a segment; None if there is nothing to deliver in it, or not now."""
@@ -149,27 +158,26 @@ class Delivery:
             books.settle(segment, reason)
 
     def _send(self, batch: list[Item], books: Books) -> None:
-        verdicts = [Verdict(item.segment, item.position, item.reason) for item in batch if item.event is None]
-        refused = [item for item in batch if item.event is None]
-        events = [item.event for item in batch if item.event is not None]
-        answers = {answer.event_id: answer for answer in self._deliver_batch(events)} if events else {}
-        for item in batch:
-            answer = answers.get(item.event.id) if item.event is not None else None
-            if answer is None:
-                continue
-            reason = (answer.reason or "no reason given") if answer.status == "rejected" else None
-            verdicts.append(Verdict(item.segment, item.position, reason))
-            if reason is not None:
-                refused.append(item._replace(reason=reason))
-        self._keep_refused(refused)
-        books.note(verdicts)
-        if len(verdicts) < len(batch):
-            raise DeliveryError(f"{len(batch) - len(verdicts)} of {len(batch)} events were left without an answer")
+        sending = self._sending = _Sending(batch, books, self._keep_refused)
+        try:
+            if sending.waiting:
+                sending.take(self._deliver_batch(sending.events()))
+        finally:
+            self._sending = None
+        missing = sum(map(len, sending.waiting.values()))
+        if missing:
+            raise DeliveryError(f"{missing} of {len(batch)} events were left without an answer")
 
     def _deliver_batch(self, events: list[AnyEvent]) -> list[Answer]:
         if self.destination is None:
             self.destination = self._open_destination()
+            if isinstance(self.destination, EarlyDestination):
+                self.destination.report_to(self._note_early)
         return deliver_batch(self.destination, events)
+
+    def _note_early(self, answer: Answer) -> None:
+        if self._sending is not None:
+            self._sending.take([answer], is_early=True)
 
     def _keep_refused(self, items: list[Item]) -> None:
         if not items:
@@ -185,6 +193,44 @@ class Delivery:
                 self._rejected.add(
                     [RejectedEvent(at_us, item.reason or "", item.line.decode("utf-8", "replace")) for item in items]
                 )
+
+
+class _Sending:
+    """One batch on its way: it takes each answer once, however early it comes. `waiting` are items by event id."""
+
+    def __init__(self, batch: list[Item], books: Books, keep_refused: Callable[[list[Item]], None]) -> None:
+        self.waiting: dict[str, list[Item]] = {}
+        self._books = books
+        self._keep_refused = keep_refused
+        for item in batch:
+            if item.event is not None:
+                self.waiting.setdefault(item.event.id, []).append(item)
+        self._settle([item for item in batch if item.event is None])
+
+    def events(self) -> list[AnyEvent]:
+        """Return the events in order, each id once."""
+        return [items[0].event for items in self.waiting.values() if items[0].event is not None]
+
+    def take(self, answers: Iterable[Answer], *, is_early: bool = False) -> None:
+        """Note what is answered; what is refused is kept with its reason before it counts as answered."""
+        settled: list[Item] = []
+        for answer in answers:
+            reason = (answer.reason or "no reason given") if answer.status == "rejected" else None
+            settled += [item._replace(reason=reason) for item in self.waiting.pop(answer.event_id, ())]
+        self._settle(settled, is_early=is_early)
+
+    def _settle(self, items: list[Item], *, is_early: bool = False) -> None:
+        self._keep_refused([item for item in items if item.reason is not None])
+        if is_early:
+            _move_cursors(items)
+        self._books.note([Verdict(item.segment, item.position, item.reason) for item in items])
+
+
+def _move_cursors(items: Iterable[Item]) -> None:
+    for item in items:
+        if item.segment.path is not None and item.event is not None:
+            with contextlib.suppress(OSError):  # without it a crash repeats more than one event
+                note_answered(item.segment.path, item.event.id)
 
 
 def _settle_answered(begun: list[Segment], books: Books) -> list[Segment]:

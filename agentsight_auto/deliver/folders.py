@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from agentsight_auto.deliver.cursor import SUFFIX as CURSOR_SUFFIX
 from agentsight_auto.deliver.locks import OPEN_FLAGS, is_same_file, try_lock
 
 LOCK_NAME = "lock"
@@ -43,6 +44,7 @@ class LockedFolder:
 
     def leave(self) -> None:
         """Remove the folder if nothing is left in it, and let go."""
+        remove_lone_cursors(self.path)
         if not any(True for _ in self._leftovers()):
             if sys.platform == "win32":
                 self.let_go()  # an open file cannot be unlinked there
@@ -107,6 +109,14 @@ def segment_paths(folder: Path) -> list[Path]:
     with contextlib.suppress(OSError):
         return sorted(entry for entry in folder.iterdir() if entry.name.endswith(SEGMENT_SUFFIX))
     return []
+
+
+def remove_lone_cursors(folder: Path) -> None:
+    """Remove cursors whose segment is gone: whoever removed it died between the two."""
+    with contextlib.suppress(OSError):
+        for entry in list(folder.iterdir()):
+            if entry.suffix == CURSOR_SUFFIX and not entry.with_suffix(SEGMENT_SUFFIX).exists():
+                entry.unlink()
 
 
 def process_folders(outbox: Path) -> list[Path]:

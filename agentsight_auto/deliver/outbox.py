@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from agentsight_auto.deliver.cursor import remove_cursor
 from agentsight_auto.deliver.folders import SEGMENT_SUFFIX, LockedFolder, create_folder
 from agentsight_auto.deliver.locks import OPEN_FLAGS
 from agentsight_auto.deliver.segment import HEADER, Segment, frame, parse
@@ -123,6 +124,7 @@ class Outbox:
             self.unsynced.discard(segment.path)
             with contextlib.suppress(OSError):
                 segment.path.unlink()
+            remove_cursor(segment.path)
 
     def leave(self) -> None:
         """Remove the folder if nothing waits in it; otherwise it stays this process's."""

@@ -22,7 +22,7 @@ from agentsight_auto._clock import Clock
 from agentsight_auto.deliver import lifecycle
 from agentsight_auto.deliver.backlog import Backlog, PipelineOptions
 from agentsight_auto.deliver.delivery import Delivery
-from agentsight_auto.deliver.destination import Destination
+from agentsight_auto.deliver.destination import Destination, not_after
 from agentsight_auto.deliver.folders import has_dead_folders
 from agentsight_auto.deliver.gate import Gate, GateClosed
 from agentsight_auto.deliver.overview import look_into
@@ -233,9 +233,10 @@ class Pipeline:
         if not self._delivering.acquire(timeout=max(deadline - time.monotonic(), 0)):
             return
         try:
-            self._upkeep.deliver()
-            if with_adoption:
-                self._upkeep.adopt()
+            with not_after(deadline):
+                self._upkeep.deliver()
+                if with_adoption:
+                    self._upkeep.adopt()
         except Exception as error:  # noqa: BLE001 - the events wait in the outbox
             if not self._is_at_exit:
                 _guard.warn_at_most_once_a_minute(

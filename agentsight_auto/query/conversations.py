@@ -7,8 +7,8 @@ Loses: nothing. A page costs a fixed number of statements, however many conversa
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Table, select
@@ -18,6 +18,8 @@ from agentsight_auto.store.attachments import AttachmentFolder
 from agentsight_auto.store.schema import action_logs, attachments, buttons, feedbacks, messages, token_usages
 
 Shape = dict[str, Any]
+Link: TypeAlias = Callable[[Row[Any]], "str | None"]
+"""Takes a row of `attachments` and returns the URL of its content, or None while that is not there."""
 TOKEN_COUNTERS = ("prompt_tokens", "completion_tokens", "total_tokens", "embedding_tokens")
 
 
@@ -31,7 +33,7 @@ def _moment(at_us: int | None) -> str | None:
 
 
 def load_conversations(
-    connection: Connection, rows: Sequence[Row[Any]], folder: AttachmentFolder, *, for_export: bool = False
+    connection: Connection, rows: Sequence[Row[Any]], link: Link, *, for_export: bool = False
 ) -> list[Shape]:
     """Return whole conversations in the order of `rows`.
 
@@ -39,7 +41,7 @@ def load_conversations(
     each token usage by itself.
     """
     keys = [row.id for row in rows]
-    shape_messages = _Messages(connection, keys, folder, for_export=for_export)
+    shape_messages = _Messages(connection, keys, link, for_export=for_export)
     judged = _rows_by(connection, feedbacks, keys, "conversation_pk", feedbacks.c.created_at_us, feedbacks.c.id)
     used = _rows_by(connection, token_usages, keys, "conversation_pk", token_usages.c.at_us, token_usages.c.event_id)
     shapes = []
@@ -92,26 +94,45 @@ def feedback_shape(row: Row[Any], *, for_export: bool = False) -> Shape:
     return {"event_id": row.event_id.hex(), **shape} if for_export else shape
 
 
+def load_message(connection: Connection, row: Row[Any], link: Link) -> Shape:
+    """Return the message of one row of `messages` with what hangs on it."""
+    return _Messages(connection, [row.conversation_pk], link, only=row).shape(row)
+
+
 class _Messages:
     """The messages of some conversations, with what hangs on them."""
 
     def __init__(
-        self, connection: Connection, keys: Sequence[int], folder: AttachmentFolder, *, for_export: bool
+        self,
+        connection: Connection,
+        keys: Sequence[int],
+        link: Link,
+        *,
+        for_export: bool = False,
+        only: Row[Any] | None = None,
     ) -> None:
-        self._folder = folder
+        """Load the messages of the conversations `keys`; with `only` just what hangs on that message."""
+        self._link = link
         self._for_export = for_export
-        self._messages = _rows_by(connection, messages, keys, "conversation_pk", messages.c.at_us, messages.c.event_id)
-        self._logs = _rows_by(connection, action_logs, keys, "message_id", action_logs.c.id)
-        self._buttons = _rows_by(connection, buttons, keys, "message_id", buttons.c.id)
-        self._attachments = _rows_by(connection, attachments, keys, "message_id", attachments.c.id)
-        every_log = (log for logs in self._logs.values() for log in logs)
+        order = messages.c.at_us, messages.c.event_id
+        self._messages = _rows_by(connection, messages, keys, "conversation_pk", *order) if only is None else {}
+        on = None if only is None else only.id
+        self._logs = _rows_by(connection, action_logs, keys, "message_id", action_logs.c.id, message_id=on)
+        self._buttons = _rows_by(connection, buttons, keys, "message_id", buttons.c.id, message_id=on)
+        self._attachments = _rows_by(connection, attachments, keys, "message_id", attachments.c.id, message_id=on)
+        every_log = [log for logs in self._logs.values() for log in logs]
+        if only is not None:
+            parents = action_logs.c.event_id.in_([log.parent_event_id for log in every_log])
+            own = action_logs.c.conversation_pk == only.conversation_pk
+            every_log = list(connection.execute(select(action_logs).where(own, parents)))
         self._log_ids = {(log.conversation_pk, log.event_id): log.id for log in every_log}
 
     def of(self, conversation_pk: int) -> list[Shape]:
         """Return the messages of one conversation in order."""
-        return [self._message(row) for row in self._messages[conversation_pk]]
+        return [self.shape(row) for row in self._messages[conversation_pk]]
 
-    def _message(self, row: Row[Any]) -> Shape:
+    def shape(self, row: Row[Any]) -> Shape:
+        """Return one of the messages."""
         button = next(iter(self._buttons[row.id]), None)
         shape = {
             "id": row.id,
@@ -143,23 +164,28 @@ class _Messages:
         return shape
 
     def _attachment(self, row: Row[Any]) -> Shape:
-        shape = attachment_shape(row, self._folder)
+        shape = attachment_shape(row, self._link)
         return {**shape, "sha256": row.sha256} if self._for_export else shape
 
 
-def attachment_shape(row: Row[Any], folder: AttachmentFolder) -> Shape:
-    """Return the documented attachment; its URL points into the attachment folder."""
+def file_link(folder: AttachmentFolder) -> Link:
+    """Return what makes ``file://`` URLs into this folder."""
+    return lambda row: folder.path(row.sha256).resolve().as_uri()
+
+
+def attachment_shape(row: Row[Any], link: Link) -> Shape:
+    """Return the documented attachment."""
     return {
         "id": row.id,
         "type": row.type,
         "filename": row.filename,
         "mime_type": row.mime_type,
         "size_bytes": row.size_bytes,
-        "file_url": folder.path(row.sha256).resolve().as_uri(),
+        "file_url": link(row),
     }
 
 
-def load_attachments(connection: Connection, row: Row[Any], folder: AttachmentFolder) -> Shape:
+def load_attachments(connection: Connection, row: Row[Any], link: Link) -> Shape:
     """Return the attachments of one conversation in the union of both documented envelopes."""
     statement = (
         select(attachments, messages.c.sender, messages.c.at_us)
@@ -174,7 +200,7 @@ def load_attachments(connection: Connection, row: Row[Any], folder: AttachmentFo
         group = by_message.setdefault(
             attachment.message_id, {**fields, "timestamp": _moment(attachment.at_us), "attachments": []}
         )
-        shape = attachment_shape(attachment, folder)
+        shape = attachment_shape(attachment, link)
         group["attachments"].append(shape)
         flat.append({**shape, "message": attachment.message_id})
     return {
@@ -204,11 +230,20 @@ def _token_usage(row: Row[Any]) -> Shape:
 
 
 def _rows_by(
-    connection: Connection, table: Table, keys: Sequence[int], group: str, *order: ColumnElement[Any]
+    connection: Connection,
+    table: Table,
+    keys: Sequence[int],
+    group: str,
+    *order: ColumnElement[Any],
+    message_id: int | None = None,
 ) -> Mapping[int, list[Row[Any]]]:
-    """Return the rows that belong to the conversations `keys`, grouped by a column, with one statement."""
+    """Return the rows that belong to the conversations `keys`, grouped by a column, with one statement.
+
+    With a `message_id` those of that message.
+    """
     grouped: defaultdict[int, list[Row[Any]]] = defaultdict(list)
+    wanted = table.c.conversation_pk.in_(keys) if message_id is None else table.c.message_id == message_id
     if keys:
-        for row in connection.execute(select(table).where(table.c.conversation_pk.in_(keys)).order_by(*order)):
+        for row in connection.execute(select(table).where(wanted).order_by(*order)):
             grouped[getattr(row, group)].append(row)
     return grouped

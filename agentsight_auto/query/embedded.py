@@ -15,14 +15,12 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select
 from agentsight_auto.events import Answer, AnyEvent, Feedback
 from agentsight_auto.exceptions import (
     InvalidConversationDataException,
-    InvalidQueryException,
     NotFoundException,
 )
 from agentsight_auto.query import conversations as shapes
 from agentsight_auto.query import pages, parameters
+from agentsight_auto.query.edit_values import check_changes, check_judgement, check_name
 from agentsight_auto.query.filters import Filters, parse_filters
-from agentsight_auto.query.json_documents import read_document
-from agentsight_auto.query.members import SENTIMENTS
 from agentsight_auto.query.metrics import ESCALATION_ACTIONS, compute_stats
 from agentsight_auto.store import edit
 from agentsight_auto.store.attachments import AttachmentFolder
@@ -31,7 +29,6 @@ from agentsight_auto.store.geo import GeoLookup
 from agentsight_auto.store.ingest import ingest
 from agentsight_auto.store.schema import conversations, feedbacks, messages
 
-LONGEST_COMMENT = 5000
 _EXPORT_CHUNK = 50
 _IDS_PER_STATEMENT = 500
 
@@ -47,9 +44,11 @@ class EmbeddedBackend:
         agent: str = "default",
         geo: GeoLookup | None = None,
         escalation_actions: Sequence[str] = ESCALATION_ACTIONS,
+        link: shapes.Link | None = None,
     ) -> None:
+        """Remember where things are; `link` makes the URLs of attachments, by default ``file://`` ones."""
         self._database = database
-        self._attachments = attachments
+        self._link = link or shapes.file_link(attachments)
         self._agent = agent
         self._geo = geo
         self._escalation_actions = escalation_actions
@@ -63,19 +62,20 @@ class EmbeddedBackend:
         page_size: int = 10,
         cursor: str | None = None,
         count: bool = True,
+        full: bool = True,
         filters: Mapping[str, Any],
     ) -> dict[str, Any]:
-        """Return one page of whole conversations: ``count``, ``next``, ``previous`` and ``results``.
+        """Return one page of conversations: ``count``, ``next``, ``previous`` and ``results``.
 
-        `count` False answers ``count: null`` without counting. With a `cursor` the page begins where the cursor says
-        and `page` is only its label.
+        `count` False answers ``count: null`` without counting, `full` False leaves out what was said in them. With a
+        `cursor` the page begins where the cursor says and `page` is only its label.
 
         Raises:
             InvalidQueryException: a parameter that cannot be read.
             NotFoundException: page 0, or beyond the last one.
         """
         number = parameters.read_whole_number("page", page)
-        size = pages.clamp_page_size(parameters.read_whole_number("page_size", page_size))
+        size = parameters.clamp_page_size(parameters.read_whole_number("page_size", page_size))
         wanted = parse_filters(filters, agent_id=self._agent_id)
         place = None if cursor is None else pages.parse_cursor(cursor, wanted.ordering)
         with self._database.read() as connection:
@@ -84,7 +84,7 @@ class EmbeddedBackend:
                 connection, conditions, ordering=wanted.ordering, number=number, size=size, place=place
             )
             total = _count(connection, conditions, found) if count else None
-            results = shapes.load_conversations(connection, found.rows, self._attachments)
+            results = self._load(connection, found.rows, full=full)
         next_url, previous_url = pages.neighbour_urls(found, wanted.parameters)
         return {"count": total, "next": next_url, "previous": previous_url, "results": results}
 
@@ -97,7 +97,7 @@ class EmbeddedBackend:
         """
         with self._database.read() as connection:
             row = self._row(connection, conversation_id)
-            return shapes.load_conversations(connection, [row], self._attachments)[0]
+            return self._load(connection, [row], full=True)[0]
 
     def fetch_conversation_attachments(self, conversation_id: int | str) -> dict[str, Any]:
         """Return a conversation's attachments, by message and flat.
@@ -108,7 +108,7 @@ class EmbeddedBackend:
         """
         with self._database.read() as connection:
             row = self._row(connection, conversation_id)
-            return shapes.load_attachments(connection, row, self._attachments)
+            return shapes.load_attachments(connection, row, self._link)
 
     def stats(self, filters: Mapping[str, Any]) -> dict[str, Any]:
         """Return the metrics of the conversations that match (see `metrics`).
@@ -146,7 +146,7 @@ class EmbeddedBackend:
                 rows = connection.execute(select(conversations).where(conversations.c.id.in_(chunk))).all()
                 by_key = {row.id: row for row in rows}  # one that was erased meanwhile is missing
                 rows = [by_key[key] for key in chunk if key in by_key]
-                portion = shapes.load_conversations(connection, rows, self._attachments, for_export=True)
+                portion = shapes.load_conversations(connection, rows, self._link, for_export=True)
             yield from portion
 
     def known_event_ids(self, event_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -197,9 +197,7 @@ class EmbeddedBackend:
             InvalidConversationDataException: a comment of more than 5,000 characters.
             NotFoundException: there is no such conversation.
         """
-        judged = parameters.read_choice("sentiment", sentiment, SENTIMENTS)
-        text = None if comment is None else parameters.read_field("comment", comment, longest=LONGEST_COMMENT)
-        document = None if metadata is None else read_document("metadata", metadata)
+        judged, text, document = check_judgement(sentiment, comment, metadata)
         with self._database.read() as connection:
             row = self._row(connection, conversation_id)
         event = Feedback(event_id, row.conversation_id, at_us, judged, "customer", text, document)
@@ -220,7 +218,7 @@ class EmbeddedBackend:
             InvalidConversationDataException: the name is blank or too long.
             NotFoundException: there is no such conversation.
         """
-        trimmed = parameters.read_field("name", name, shortest=1, trim=True)
+        trimmed = check_name(name)
         return edit.rename_conversation(self._database, self._agent_id, self._key(conversation_id), trimmed)
 
     def mark_conversation(self, conversation_id: int | str, is_marked: bool) -> dict[str, Any]:
@@ -260,24 +258,24 @@ class EmbeddedBackend:
             InvalidConversationDataException: a text that is too long, or a blank name.
             NotFoundException: there is no such conversation.
         """
-        texts = {"customer_id": customer_id, "device": device, "language": language}
-        fields: dict[str, Any] = {
-            field: parameters.read_field(field, text) for field, text in texts.items() if text is not None
-        }
-        if name is not None:
-            fields["name"] = parameters.read_field("name", name, shortest=1, trim=True)
-        if is_marked is not None:
-            fields["is_marked"] = parameters.read_flag("is_marked", is_marked)
-        if metadata is not None:
-            fields["metadata"] = read_document("metadata", metadata)
-        if not fields:
-            message = "There is nothing to update. Give name, is_marked, customer_id, device, language or metadata."
-            raise InvalidQueryException(message, response_data={"detail": message})
+        fields = check_changes(
+            name=name,
+            is_marked=is_marked,
+            customer_id=customer_id,
+            device=device,
+            language=language,
+            metadata=metadata,
+        )
         return edit.update_conversation(self._database, self._agent_id, self._key(conversation_id), fields)
 
     def close(self) -> None:
         """Close the connections that are not in use; the next call opens new ones."""
         self._database.close()
+
+    def _load(self, connection: Connection, rows: Sequence[Row[Any]], *, full: bool) -> list[shapes.Shape]:
+        if full:
+            return shapes.load_conversations(connection, rows, self._link)
+        return [shapes.conversation_fields(row) for row in rows]
 
     # -- which row -----------------------------------------------------------------------------------------------
 

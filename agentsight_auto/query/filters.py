@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection
 
-from agentsight_auto._clock import iso_from_us
 from agentsight_auto.query import parameters
+from agentsight_auto.query.filter_values import Reader, as_text
 from agentsight_auto.query.members import (
     MEMBER_FILTERS,
     Condition,
@@ -32,9 +32,6 @@ from agentsight_auto.query.pages import Ordering, parse_ordering
 from agentsight_auto.store.schema import conversations
 
 logger = logging.getLogger("agentsight_auto.query")
-
-Reader: TypeAlias = Callable[[str, Any], Any]
-"""Takes the name and the value of a parameter, and refuses what it cannot read."""
 
 _MOST_WARNINGS = 1000
 _columns = conversations.c
@@ -125,18 +122,10 @@ def parse_filters(filters: Mapping[str, Any], *, agent_id: int, options: Mapping
         own_conditions=conditions,
         members=members,
         ordering=ordering,
-        parameters={name: _as_text(name, value) for name, value in given.items() if name in KNOWN_FILTERS},
+        parameters={name: as_text(name, value) for name, value in given.items() if name in KNOWN_FILTERS},
         names_environment="environment" in given or "env" in given,
         options={name: read(name, given[name]) for name, read in readers.items() if name in given},
     )
-
-
-def _as_text(name: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if name in {"started_at_after", "started_at_before"}:
-        return iso_from_us(parameters.read_moment_us(name, value))
-    return parameters.read_text(name, value)
 
 
 def _warn_of_unknown(name: str) -> None:

@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, or_, select
 
 from agentsight_auto.query import parameters
+from agentsight_auto.query.edit_values import SENTIMENTS
+from agentsight_auto.query.filter_values import FEEDBACK_SOURCES
 from agentsight_auto.query.metadata_terms import parse_metadata_terms
 from agentsight_auto.store.metadata_index import value_texts
 from agentsight_auto.store.schema import action_logs, conversations, feedbacks, messages, metadata_values
@@ -22,8 +24,6 @@ Condition: TypeAlias = ColumnElement[bool]
 Members: TypeAlias = Select[Any]
 """A subquery of database ids of conversations; one may come several times."""
 
-SENTIMENTS = ("positive", "neutral", "negative")
-FEEDBACK_SOURCES = ("customer", "platform")
 _FEW = 500
 _LONGEST_LIKE = 200
 """Longer parts are looked for with `instr`: SQLite refuses LIKE patterns of 50,000 bytes and is slow with long ones."""

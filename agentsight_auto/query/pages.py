@@ -18,11 +18,11 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, and_, literal, or_, select
 
 from agentsight_auto.exceptions import InvalidQueryException, NotFoundException
+from agentsight_auto.query.filter_values import read_ordering
 from agentsight_auto.query.parameters import read_text, unreadable
 from agentsight_auto.store.schema import conversations
 
 CONVERSATIONS_URL = "https://api.agentsight.io/api/conversations/"
-LARGEST_PAGE = 100
 _LARGEST_INTEGER = 2**63 - 1
 _ORDERABLE: Mapping[str, ColumnElement[Any]] = {
     "started_at": conversations.c.started_at_us,
@@ -81,11 +81,7 @@ class Ordering:
 
 def parse_ordering(value: object) -> Ordering:
     """Read the `ordering` parameter: a field's name, with ``-`` before it for descending."""
-    text = read_text("ordering", value).strip()
-    name = text.removeprefix("-")
-    if name not in _ORDERABLE:
-        raise unreadable("ordering", value, f"one of {', '.join(_ORDERABLE)}, with - before it for descending")
-    return Ordering(name, text.startswith("-"))
+    return Ordering(*read_ordering(value))
 
 
 @dataclass(frozen=True)
@@ -144,11 +140,6 @@ class Page:
     previous: Place | None
 
 
-def clamp_page_size(size: int) -> int:
-    """Return a page size from 1 to 100."""
-    return min(max(size, 1), LARGEST_PAGE)
-
-
 def fetch_page(
     connection: Connection,
     conditions: Sequence[ColumnElement[bool]],
@@ -164,7 +155,7 @@ def fetch_page(
         NotFoundException: the page number is below 1, or beyond the last page.
     """
     offset = (number - 1) * size
-    if number < 1 or (place is None and offset > _LARGEST_INTEGER - LARGEST_PAGE):
+    if number < 1 or (place is None and offset > _LARGEST_INTEGER - size):
         raise NotFoundException(f"There is no page {number if abs(number) < 10**20 else 'of that number'}.")
     backwards = place is not None and place.backwards
     statement = select(conversations).where(*conditions).order_by(*ordering.clauses(backwards=backwards))

@@ -22,6 +22,7 @@ _ENVIRONMENT_NAMES = {"prod": "production", "dev": "development"}
 _ENVIRONMENT = re.compile(r"[a-z0-9-]{1,64}")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _LONGEST_NUMBER = 40
+LARGEST_PAGE = 100
 _EARLIEST_US, _LATEST_US = -86_400_000_000, 253_402_300_799_999_999
 """Nothing is stored outside 1970 to 9999; within these bounds every moment can be written in UTC."""
 
@@ -150,3 +151,8 @@ def read_field(name: str, value: object, *, shortest: int = 0, longest: int = 25
         message = f"{name}: {len(text)} characters cannot be stored. Give {shortest} to {longest}."
         raise InvalidConversationDataException(message)
     return text
+
+
+def clamp_page_size(size: int) -> int:
+    """Return a page size from 1 to 100."""
+    return min(max(size, 1), LARGEST_PAGE)

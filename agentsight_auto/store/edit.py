@@ -20,12 +20,14 @@ from agentsight_auto.store.metadata_index import encode_json
 from agentsight_auto.store.schema import conversations
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agentsight_auto.store.database import Database
 
 UPDATABLE = ("name", "is_marked", "customer_id", "device", "language", "metadata")
 """The fields that `update_conversation` takes, in the order in which it names them."""
 
-_MAX_ROW_ID = 2**63 - 1
+MAX_ROW_ID = 2**63 - 1
 
 
 def resolve(connection: Connection, agent_id: int, conversation_id: int | str) -> int:
@@ -37,7 +39,7 @@ def resolve(connection: Connection, agent_id: int, conversation_id: int | str) -
     query = select(conversations.c.id).where(conversations.c.agent_id == agent_id)
     if isinstance(conversation_id, str):
         query = query.where(conversations.c.conversation_id == conversation_id)
-    elif 0 < conversation_id <= _MAX_ROW_ID:
+    elif 0 < conversation_id <= MAX_ROW_ID:
         query = query.where(conversations.c.id == conversation_id)
     else:
         raise _not_found(conversation_id)
@@ -92,18 +94,30 @@ def delete_conversation(database: Database, agent_id: int, pk: int) -> dict[str,
 
 def _edit(database: Database, agent_id: int, pk: int, changes: dict[str, Any]) -> dict[str, Any]:
     with database.write() as connection:
-        row = _row(connection, agent_id, pk)
-        known_at = msgspec.json.decode(row.known_at)
-        values = dict(changes)
-        known_at.update({field: EDITED for field in changes if field not in {"is_marked", "metadata"}})
-        if "metadata" in changes:
-            document = changes["metadata"]
-            values["metadata"] = None if document is None else encode_json(document).decode()
-            known_at = _known_after_replacement(known_at, document or {})
-            write_metadata_values(connection, agent_id, pk, document)
-        values["known_at"] = encode_json(dict(sorted(known_at.items()))).decode()
-        connection.execute(update(conversations).where(conversations.c.id == pk).values(values))
+        row = overwrite(connection, agent_id, pk, changes)
     return {"id": pk, "conversation_id": row.conversation_id, **changes}
+
+
+def overwrite(
+    connection: Connection, agent_id: int, pk: int, changes: Mapping[str, Any], also: Mapping[str, Any] | None = None
+) -> Any:
+    """Set fields inside a `write` block, and the columns `also` with them; return the row as it was.
+
+    Raises:
+        NotFoundException: this agent has no such conversation.
+    """
+    row = _row(connection, agent_id, pk)
+    known_at = msgspec.json.decode(row.known_at)
+    values = {**changes, **(also or {})}
+    known_at.update({field: EDITED for field in changes if field not in {"is_marked", "metadata"}})
+    if "metadata" in changes:
+        document = changes["metadata"]
+        values["metadata"] = None if document is None else encode_json(document).decode()
+        known_at = _known_after_replacement(known_at, document or {})
+        write_metadata_values(connection, agent_id, pk, document)
+    values["known_at"] = encode_json(dict(sorted(known_at.items()))).decode()
+    connection.execute(update(conversations).where(conversations.c.id == pk).values(values))
+    return row
 
 
 def _known_after_replacement(known_at: dict[str, int], document: dict[str, Any]) -> dict[str, int]:

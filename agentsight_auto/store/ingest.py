@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table, exc, select
 
 from agentsight_auto.events import Action, Answer, AnyEvent, Attachments, Button, Feedback, Message, TokenUsage
 from agentsight_auto.store import event_rows
+from agentsight_auto.store.action_names import name_actions
 from agentsight_auto.store.bulk import in_slices, insert_rows
 from agentsight_auto.store.conversation_rows import load_states, write_states
 from agentsight_auto.store.conversation_state import ConversationState
@@ -47,6 +48,25 @@ def ingest(
     Raises:
         StoreException: the store cannot be written to; then nothing of this call is stored.
     """
+    answers, checked = _checked(events)
+    if checked:
+        with database.write() as connection:
+            _answer(_Batch(connection, agent_row_id(connection, agent), geo), checked, answers)
+    return [answer for answer in answers if answer is not None]
+
+
+def ingest_within(
+    connection: Connection, agent_id: int, events: Sequence[AnyEvent], geo: GeoLookup | None = None
+) -> list[Answer]:
+    """Store the events in a transaction that the caller has begun with `Database.write`; see `ingest`."""
+    answers, checked = _checked(events)
+    if checked:
+        _answer(_Batch(connection, agent_id, geo), checked, answers)
+    return [answer for answer in answers if answer is not None]
+
+
+def _checked(events: Sequence[AnyEvent]) -> tuple[list[Answer | None], list[tuple[int, bytes, AnyEvent]]]:
+    """Return the answers that are settled already, and the events that can be stored, with their place and id."""
     answers: list[Answer | None] = [None] * len(events)
     checked: list[tuple[int, bytes, AnyEvent]] = []
     for index, event in enumerate(events):
@@ -55,13 +75,13 @@ def ingest(
             answers[index] = outcome
         else:
             checked.append((index, outcome, event))
-    if checked:
-        with database.write() as connection:
-            batch = _Batch(connection, agent_row_id(connection, agent), geo)
-            statuses = _store_together(batch, [(event_id, event) for _, event_id, event in checked])
-        for (index, _, _), answer in zip(checked, statuses, strict=True):
-            answers[index] = answer
-    return [answer for answer in answers if answer is not None]
+    return answers, checked
+
+
+def _answer(batch: _Batch, checked: Sequence[tuple[int, bytes, AnyEvent]], answers: list[Answer | None]) -> None:
+    statuses = _store_together(batch, [(event_id, event) for _, event_id, event in checked])
+    for (index, _, _), answer in zip(checked, statuses, strict=True):
+        answers[index] = answer
 
 
 def _check(event: AnyEvent) -> bytes | Answer:
@@ -163,6 +183,8 @@ class _Batch:
                 if not isinstance(event, Message) or event.attachments:
                     parents.append((event_id, event))
         insert_rows(self.connection, messages, rows)
+        names = {event.action_name for _, event in parents if isinstance(event, Action)}
+        name_actions(self.connection, agent_id, names)
         message_ids = self._row_ids(messages, [event_id for event_id, _ in parents])
         children: dict[Table, list[event_rows.Row]] = {action_logs: [], buttons: [], attachments: []}
         for event_id, event in parents:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agentsight_auto._clock import Clock, iso_from_us
 from agentsight_auto.exceptions import StoreException
-from agentsight_auto.store import migration_0001_initial
+from agentsight_auto.store import migration_0001_initial, migration_0002_server, migration_0003_spans
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,7 +29,11 @@ class Migration(NamedTuple):
     statements: Sequence[str]
 
 
-MIGRATIONS: tuple[Migration, ...] = (Migration(1, "initial", migration_0001_initial.STATEMENTS),)
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(1, "initial", migration_0001_initial.STATEMENTS),
+    Migration(2, "server", migration_0002_server.STATEMENTS),
+    Migration(3, "spans", migration_0003_spans.STATEMENTS),
+)
 
 _RECORD_TABLE = (
     "CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, "

@@ -222,3 +222,18 @@ metadata_values = Table(
     Index(None, "conversation_pk"),
     sqlite_with_rowid=False,
 )
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Big, primary_key=True),
+    _agent(),
+    Column("key_hash", LargeBinary(32), nullable=False, unique=True, comment="SHA-256 of the key"),
+    Column("hint", Text, nullable=False, comment="the key's last six characters"),
+    Column("role", Text, nullable=False, comment="read or write"),
+    Column("created_at_us", Big, nullable=False),
+    Column("last_used_at_us", Big),
+    Column("revoked_at_us", Big),
+    Index(None, "agent_id"),
+    sqlite_autoincrement=True,  # a list of keys never shows one number for two keys
+)

@@ -237,11 +237,17 @@ def test_a_full_disk_is_a_problem(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_remote_api_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """This version keeps the events; doctor says so, and readers fail with a line."""
+    """Doctor says where events go and what is missing to get there; readers fail with a line."""
     monkeypatch.setenv("AGENTSIGHT_API_KEY", KEY)
     done = cli("doctor", "--json")
-    assert done.code == 1
+    assert done.code == 0
     assert done.json["records_to"] == "https://api.agentsight.io"
+    monkeypatch.delenv("AGENTSIGHT_API_KEY")
+    monkeypatch.setenv("AGENTSIGHT_API_ENDPOINT", "http://127.0.0.1:9")
+    done = cli("doctor", "--json")
+    assert done.code == 1
+    assert done.json["records_to"] == "http://127.0.0.1:9"
+    assert "AGENTSIGHT_API_KEY" in done.json["problems"][0]["what"]
     listed = cli("list")
     assert listed.code == 1
     assert len(listed.err.strip().splitlines()) == 1

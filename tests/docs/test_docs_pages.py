@@ -14,6 +14,7 @@ import agentsight_auto
 from agentsight_auto import enums, exceptions
 from agentsight_auto._settings import SETTINGS
 from agentsight_auto.capture.scope import ConversationScope
+from agentsight_auto.server.settings import SERVER_VARIABLES, ServerSettings, variable_of
 from tests.docs.pages import DOCS, PAGES, PROSE, README, anchors, links
 
 MOVING = DOCS / "moving-from-agentsight.md"
@@ -76,9 +77,18 @@ def test_every_setting_is_on_the_page_with_what_it_accepts() -> None:
     assert "process, disk or memory" in rows["`durability`"]
 
 
+def test_every_setting_of_the_server_is_on_its_page_with_its_default() -> None:
+    """One row each, no more."""
+    page = (DOCS / "server.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(AGENTSIGHT_SERVER_\w+)` \| `?([^`|]+?)`? \|", page, re.MULTILINE)
+    defaults = {name: getattr(ServerSettings(), name) for name in ServerSettings.__struct_fields__}
+    shown = {variable_of(name): "none" if value is None else str(value).lower() for name, value in defaults.items()}
+    assert dict(rows) == shown
+
+
 def test_variables_named_on_the_pages_exist() -> None:
     """No page names a setting that is none; the one that is not in this version is named as such."""
-    known = {setting.variable for setting in SETTINGS} | {"AGENTSIGHT_TOKEN_HANDLER_TYPE"}
+    known = {setting.variable for setting in SETTINGS} | {"AGENTSIGHT_TOKEN_HANDLER_TYPE", *SERVER_VARIABLES}
     assert set(re.findall(r"AGENTSIGHT_[A-Z_]+", every_page())) <= known
 
 

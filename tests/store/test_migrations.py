@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, inspect
 
+from agentsight_auto.store import schema_spans
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.migrations import APPLICATION_ID, MIGRATIONS, Migration, current_version, migrate
 from agentsight_auto.store.schema import metadata
 
 from .material import child, finished
+
+NEXT = MIGRATIONS[-1].version + 1
 
 
 @pytest.fixture
@@ -51,6 +54,7 @@ def described(path: Path) -> dict[str, Any]:
 
 def test_the_migrations_make_the_schema(tmp_path: Path) -> None:
     """Columns, keys, indexes and options of a migrated file are those of schema.metadata."""
+    assert schema_spans.spans.metadata is metadata
     Database.open(tmp_path / "migrated.db").close()
     engine = create_engine(f"sqlite:///{tmp_path / 'declared.db'}")
     metadata.create_all(engine)
@@ -70,7 +74,8 @@ def test_a_file_records_what_was_applied(tmp_path: Path) -> None:
     """The table schema_migrations, user_version and application_id say what the file is."""
     Database.open(tmp_path / "store.db").close()
     with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
-        assert connection.execute("SELECT version, name FROM schema_migrations").fetchall() == [(1, "initial")]
+        recorded = connection.execute("SELECT version, name FROM schema_migrations ORDER BY version").fetchall()
+        assert recorded == [(migration.version, migration.name) for migration in MIGRATIONS]
         assert connection.execute("PRAGMA user_version").fetchone() == (MIGRATIONS[-1].version,)
         assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
 
@@ -89,10 +94,10 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(empty: sqlite3.Connect
     before = "\n".join(empty.iterdump())
     added = ("CREATE TABLE extra (x)", "UPDATE agents SET name = 'x'")
     with pytest.raises(sqlite3.OperationalError):
-        migrate(empty, tmp_path, (*MIGRATIONS, Migration(2, "broken", (*added, "CREATE NONSENSE"))))
+        migrate(empty, tmp_path, (*MIGRATIONS, Migration(NEXT, "broken", (*added, "CREATE NONSENSE"))))
     assert "\n".join(empty.iterdump()) == before
-    assert migrate(empty, tmp_path, (*MIGRATIONS, Migration(2, "mended", added))) == 1
-    assert current_version(empty) == 2
+    assert migrate(empty, tmp_path, (*MIGRATIONS, Migration(NEXT, "mended", added))) == 1
+    assert current_version(empty) == NEXT
 
 
 @pytest.mark.parametrize("statement", [0, 5, len(MIGRATIONS[0].statements)])
@@ -120,8 +125,8 @@ migrate(connection, Path(sys.argv[1]), [Migration(1, "initial", statements)])
     database.close()
 
 
-def test_of_several_processes_one_migrates(tmp_path: Path) -> None:
-    """Four processes that open a new file at once all succeed, and exactly one has applied the migration."""
+def test_of_several_processes_one_applies_each_migration(tmp_path: Path) -> None:
+    """Four processes that open a new file at once all succeed, and each migration was applied by exactly one."""
     code = """
 import sqlite3, sys
 from pathlib import Path
@@ -143,4 +148,4 @@ print(sum(applied))
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    assert sorted(int(finished(process)) for process in processes) == [0, 0, 0, 1]
+    assert sum(int(finished(process)) for process in processes) == len(MIGRATIONS)

@@ -1,0 +1,193 @@
+"""Read token usage: one row per turn and model, and one per report of the clients that know no turns.
+
+In: filters of a URL. Out: the documented shapes. Loses: nothing. Nothing is priced here: every row is ``unpriced``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Float, Row, Select, cast, false, func, literal, select
+
+from agentsight_auto._clock import iso_from_us
+from agentsight_auto.exceptions import InvalidQueryException
+from agentsight_auto.query import parameters
+from agentsight_auto.query.conversations import Shape
+from agentsight_auto.query.lists import Listed, Order, Place, between, fetch_rows, of_conversation, read_order
+from agentsight_auto.store.database import Database
+from agentsight_auto.store.model_usages import EXTRA
+from agentsight_auto.store.schema import conversations, token_usages
+from agentsight_auto.store.schema_spans import model_usages
+
+FILTERS = (
+    "conversation", "conversation_id", "cost_source", "environment", "incomplete", "model", "ordering",
+    "started_at_after", "started_at_before", "turn_id",
+)  # fmt: skip
+GROUPS = ("model", "conversation", "day")
+CURRENCIES = ("usd", "eur")
+NO_COST = "0.00000000"
+UNPRICED = "unpriced"
+UNKNOWN_MODEL = "unknown"
+
+_COST_SOURCES = ("backend", "reported", UNPRICED)
+_BASE = ("prompt_tokens", "completion_tokens", "embedding_tokens", "total_tokens")
+_SUMMED = (
+    "prompt_tokens", "completion_tokens", "embedding_tokens", "cache_read_tokens", "cache_write_tokens", "total_tokens",
+)  # fmt: skip
+_DAY_US = 86_400_000_000
+_MOST_GROUPS = 10_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+_started_at = func.coalesce(model_usages.c.started_at_us, token_usages.c.at_us)
+_ended_at = func.coalesce(model_usages.c.ended_at_us, token_usages.c.at_us)
+_incomplete = func.coalesce(model_usages.c.incomplete, false())
+_calls = func.coalesce(model_usages.c.calls, 1)
+_ORDERABLE: Mapping[str, ColumnElement[Any]] = {
+    "started_at": _started_at,
+    "ended_at": _ended_at,
+    "total_tokens": token_usages.c.total_tokens,
+    "cost_usd": token_usages.c.id,  # all cost the same: nothing
+    "id": token_usages.c.id,
+}
+
+
+def list_token_usage(database: Database, agent_id: int, given: Mapping[str, str], place: Place) -> Listed:
+    """Return one page of rows, the newest first.
+
+    Raises:
+        InvalidQueryException: a filter that cannot be read.
+        NotFoundException: there is no such page.
+    """
+    query = _joined(_columns()).where(*_conditions(agent_id, given))
+    order: Order = read_order(given, _ORDERABLE, token_usages.c.id, "-started_at")
+    with database.read() as connection:
+        rows, total = fetch_rows(connection, query, order, place)
+    return Listed([_shape(row) for row in rows], total)
+
+
+def summarise(database: Database, agent_id: int, given: Mapping[str, str]) -> Shape:
+    """Return sums by model, conversation or day (UTC); the largest first, days in their order.
+
+    Raises:
+        InvalidQueryException: a filter, `group_by` or `currency` that cannot be read.
+    """
+    group_by = _choice(given, "group_by", GROUPS)
+    currency = _choice(given, "currency", CURRENCIES)
+    group: ColumnElement[Any] = {
+        "model": func.coalesce(model_usages.c.model, literal(UNKNOWN_MODEL)),
+        "conversation": conversations.c.conversation_id,
+        "day": _started_at // _DAY_US,
+    }[group_by]
+    # as floats: a sum of integers that passes 64 bits would be an error
+    sums = [func.sum(cast(_counter(name), Float)).label(name) for name in _SUMMED]
+    numbers = [func.sum(_calls).label("calls"), func.count().label("rows"), *sums]
+    query = _joined([group.label("group_value"), *numbers]).where(*_conditions(agent_id, given)).group_by(group)
+    order = group.asc() if group_by == "day" else func.sum(cast(token_usages.c.total_tokens, Float)).desc()
+    with database.read() as connection:
+        rows = connection.execute(query.order_by(order, group).limit(_MOST_GROUPS)).all()
+    return {"group_by": group_by, "currency": currency, "results": [_sum_shape(row, group_by) for row in rows]}
+
+
+def models_of(connection: Connection, keys: Sequence[int]) -> dict[int, list[Shape]]:
+    """Return, by conversation, what each model used; only where models are known."""
+    used: dict[int, list[Shape]] = {}
+    counters = [func.sum(cast(_counter(name), Float)).label(name) for name in (*_BASE, *EXTRA)]
+    query = _joined([token_usages.c.conversation_pk, model_usages.c.model, *counters]).where(
+        token_usages.c.conversation_pk.in_(keys), model_usages.c.model.is_not(None)
+    )
+    columns = token_usages.c.conversation_pk, model_usages.c.model
+    for row in connection.execute(query.group_by(*columns).order_by(*columns)):
+        counted = {name: int(getattr(row, name)) for name in (*_BASE, *EXTRA)}
+        shape = {"model": row.model, "cost_source": UNPRICED, "cost_usd": NO_COST, **counted}
+        used.setdefault(row.conversation_pk, []).append(shape)
+    return used
+
+
+def _joined(columns: Iterable[ColumnElement[Any]]) -> Select[Any]:
+    of_usage = model_usages.c.token_usage_id == token_usages.c.id
+    return (
+        select(*columns)
+        .select_from(token_usages)
+        .join(conversations, conversations.c.id == token_usages.c.conversation_pk)
+        .outerjoin(model_usages, of_usage)
+    )
+
+
+def _columns() -> list[ColumnElement[Any]]:
+    own = [token_usages.c[name] for name in ("id", "conversation_pk", *_BASE)]
+    extra: list[ColumnElement[Any]] = [func.coalesce(model_usages.c[name], 0).label(name) for name in EXTRA]
+    return [
+        *own,
+        *extra,
+        conversations.c.conversation_id,
+        conversations.c.environment,
+        model_usages.c.turn_id,
+        model_usages.c.model,
+        model_usages.c.incomplete_reason,
+        _incomplete.label("incomplete"),
+        _calls.label("calls"),
+        func.coalesce(model_usages.c.unreported_calls, 0).label("unreported_calls"),
+        _started_at.label("started_at_us"),
+        _ended_at.label("ended_at_us"),
+    ]
+
+
+def _conditions(agent_id: int, given: Mapping[str, str]) -> list[ColumnElement[bool]]:
+    conditions = [token_usages.c.agent_id == agent_id, *of_conversation(given)]
+    conditions += between(given, "started_at", _started_at)
+    if "turn_id" in given:
+        conditions.append(model_usages.c.turn_id == given["turn_id"])
+    if "model" in given:
+        conditions.append(model_usages.c.model == given["model"])
+    if "incomplete" in given:
+        conditions.append(_incomplete.is_(parameters.read_flag("incomplete", given["incomplete"])))
+    if "cost_source" in given:
+        source = parameters.read_choice("cost_source", given["cost_source"], _COST_SOURCES)
+        conditions += [] if source == UNPRICED else [false()]
+    return conditions
+
+
+def _counter(name: str) -> ColumnElement[Any]:
+    if name in EXTRA:
+        return func.coalesce(model_usages.c[name], 0)
+    column: ColumnElement[Any] = token_usages.c[name]
+    return column
+
+
+def _choice(given: Mapping[str, str], name: str, choices: Sequence[str]) -> str:
+    value = given.get(name, choices[0])
+    if value not in choices:
+        message = f"Must be one of: {', '.join(choices)}."
+        raise InvalidQueryException(f"{name}: {message}", response_data={name: message})
+    return value
+
+
+def _shape(row: Row[Any]) -> Shape:
+    return {
+        "id": row.id,
+        "conversation": row.conversation_pk,
+        "conversation_id": row.conversation_id,
+        "environment": row.environment,
+        "turn_id": row.turn_id,
+        "model": row.model,
+        **{name: getattr(row, name) for name in (*_BASE, *EXTRA)},
+        "cost_usd": NO_COST,
+        "cost_usd_reported": NO_COST,
+        "cost_source": UNPRICED,
+        "calls": row.calls,
+        "unreported_calls": row.unreported_calls,
+        "incomplete": bool(row.incomplete),
+        "incomplete_reason": row.incomplete_reason,
+        "started_at": iso_from_us(row.started_at_us),
+        "ended_at": iso_from_us(row.ended_at_us),
+    }
+
+
+def _sum_shape(row: Row[Any], group_by: str) -> Shape:
+    group = row.group_value
+    if group_by == "day":
+        group = (_EPOCH + timedelta(days=group)).date().isoformat()
+    counted = {name: int(getattr(row, name)) for name in _SUMMED}
+    return {"group": group, "calls": row.calls, "rows": row.rows, **counted, "cost_usd": 0.0}

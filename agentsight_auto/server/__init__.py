@@ -1,0 +1,1 @@
+"""The server: the AgentSight HTTP API over the embedded store. Needs the extra ``[server]``."""

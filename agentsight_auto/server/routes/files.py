@@ -1,0 +1,71 @@
+"""``/api/files/``: attachment contents, in by their digest, out by links that expire."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+from starlette.responses import FileResponse, Response
+
+from agentsight_auto.query.served import find_attachment
+from agentsight_auto.server import errors
+from agentsight_auto.server.errors import json_response
+from agentsight_auto.server.routing import Call, Operation
+from agentsight_auto.server.service import FILES_PATH
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_SAFE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "private, no-store",
+}
+
+
+def fetch(call: Call) -> Response:
+    """Return the bytes of a link, to be saved and never shown in place."""
+    service = call.service
+    signed = service.signer.read(call.path["name"])
+    file = None if signed is None else find_attachment(service.database, *signed)
+    if signed is None or file is None:
+        raise errors.not_found()
+    path = service.attachments(signed[0], file.agent).path(file.sha256)
+    if not path.exists():
+        raise errors.not_found()
+    media_type = file.mime_type if _MEDIA_TYPE.fullmatch(file.mime_type) else "application/octet-stream"
+    return FileResponse(path, headers=_SAFE_HEADERS, media_type=media_type, filename=_base_name(file.filename))
+
+
+def _base_name(filename: str) -> str:
+    """Return the last part of a name, without what could reorder it or break the header."""
+    name = _UNPRINTABLE.sub("", filename).replace("\\", "/").rsplit("/", 1)[-1].strip(". ")
+    return name[:200] or "attachment"
+
+
+def store(call: Call) -> Response:
+    """Keep the body under its SHA-256, which the path names; what is there already stays."""
+    digest = call.path["name"]
+    if not _DIGEST.fullmatch(digest):
+        raise errors.detail_error(400, "The path does not end in a SHA-256 of 64 lower-case hex digits.")
+    if hashlib.sha256(call.body).hexdigest() != digest:
+        raise errors.detail_error(400, "The SHA-256 of the body is not the one in the path.")
+    folder = call.service.attachments(call.agent.id, call.agent.name)
+    if not folder.path(digest).exists():
+        folder.write(call.body)
+    return json_response({"sha256": digest, "size_bytes": len(call.body)})
+
+
+ROUTES = (
+    Operation(
+        "GET", FILES_PATH + "{name}/", fetch, "Download an attachment by its signed link", role=None,
+        answers={200: bytes}, refusals=(404,), tag="files",
+    ),
+    Operation(
+        "PUT", FILES_PATH + "{name}/", store, "Upload an attachment's bytes by their SHA-256", role="write",
+        takes_bytes=True, limit="attachment_bytes", answers={200: dict[str, Any]}, refusals=(400, 413), tag="files",
+    ),
+)  # fmt: skip

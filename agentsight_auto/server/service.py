@@ -1,0 +1,83 @@
+"""What all requests of one server share: settings, store, keys, clock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from agentsight_auto._clock import Clock
+from agentsight_auto._ids import IdSource
+from agentsight_auto.query.served import ServedBackend
+from agentsight_auto.server.auth import KeyRing
+from agentsight_auto.server.metrics import Metrics
+from agentsight_auto.server.settings import ServerSettings
+from agentsight_auto.server.signing import LinkSigner, load_secret
+from agentsight_auto.server.throttle import Throttle
+from agentsight_auto.store.attachments import AttachmentFolder
+from agentsight_auto.store.database import Database
+from agentsight_auto.store.geo import GeoLookup
+from agentsight_auto.store.keys import Agent
+
+if TYPE_CHECKING:
+    from agentsight_auto.server.routing import Operation
+
+FILES_PATH = "/api/files/"
+EMBEDDED_AGENT = "default"
+_MOST_WRITERS = 8
+
+
+class Service:
+    """The store behind a server, opened once for all requests.
+
+    Raises:
+        StoreException: the database cannot be opened.
+    """
+
+    def __init__(self, settings: ServerSettings, operations: Sequence[Operation]) -> None:
+        self.settings = settings
+        self.operations = operations
+        self.metrics = Metrics()
+        self.database = Database.open(settings.db_path)
+        self.clock = Clock()
+        self.ids = IdSource()
+        self.keys = KeyRing(self.database, self.clock.now_us)
+        self.throttle = Throttle(settings.requests_per_minute)
+        self.signer = LinkSigner(load_secret(settings.secret_path), settings.link_lifetime_s)
+        self.counting_tokens = threading.Lock()
+        """Held while cumulative counters of an older client are turned into what came since the last ones."""
+        self._geo = GeoLookup(None if settings.geoip_db is None else Path(settings.geoip_db))
+
+    @cached_property
+    def writers(self) -> anyio.CapacityLimiter:
+        """How many threads may wait to write, so that those who read always find one that is free."""
+        return anyio.CapacityLimiter(_MOST_WRITERS)
+
+    def attachments(self, agent_id: int, agent_name: str) -> AttachmentFolder:
+        """Return the folder with the contents that this agent has sent.
+
+        One for each, as whoever knows the digest of another's content must not get it. The embedded store's agent has
+        the folder that programs without a server write to.
+        """
+        folder = self.settings.attachments_path
+        return AttachmentFolder(folder if agent_name == EMBEDDED_AGENT else folder / f"agent-{agent_id}")
+
+    def backend(self, agent: Agent, address: str) -> ServedBackend:
+        """Return the store as this agent sees it; links to attachments begin with `address`."""
+        folder = self.attachments(agent.id, agent.name)
+
+        def link(row: Any) -> str | None:
+            if not folder.path(row.sha256).exists():
+                return None
+            return f"{address}{FILES_PATH}{self.signer.sign(agent.id, row.id)}/"
+
+        return ServedBackend(self.database, folder, agent=agent.name, geo=self._geo, link=link)
+
+    def close(self) -> None:
+        """Write what is still to be written and close the store."""
+        self.keys.write_uses()
+        self.database.close()
