@@ -6,6 +6,7 @@ Loses: what cannot be encoded even after sanitising, counted by `_guard.failures
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -100,6 +101,7 @@ class Runtime:
         self._pipeline: Pipeline | None = None
         self._backend: EmbeddedBackend | None = None
         self._lock = threading.RLock()
+        self._has_home = False
         self.has_warned_of_implicit = False
         for name, value in arguments.items():
             if value is not None:
@@ -143,6 +145,7 @@ class Runtime:
             self._arguments = {**self._arguments, **checked}
             self._settings = None
             after = self.settings
+            self._has_home = False
             if before is None or all(getattr(before, name) == getattr(after, name) for name in _PIPELINE_SETTINGS):
                 return
             pipeline, self._pipeline = self._pipeline, None
@@ -162,6 +165,8 @@ class Runtime:
                 line = encode_event(_without_nul_and_surrogates(event))
         except UnicodeEncodeError:
             line = encode_event(_without_nul_and_surrogates(event))
+        if not self._has_home:
+            self._make_home()
         pipeline = self._pipeline or self.pipeline
         if recorder.is_open:
             pipeline.append(line)
@@ -170,6 +175,13 @@ class Runtime:
         else:
             pipeline.write_through(line)
         return len(line)
+
+    def _make_home(self) -> None:
+        """Make the home folder before the first thing is written to it; where that fails, the outbox deals with it."""
+        self._has_home = True
+        if self._open_destination is None and self.settings.durability != "memory":
+            with contextlib.suppress(OSError):
+                prepare_home(self.settings.home)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -207,6 +219,7 @@ class Runtime:
 
     def attachments(self) -> AttachmentFolder:
         """Return the folder that attachment bytes are written to."""
+        self._make_home()
         return AttachmentFolder(self.settings.attachments_path)
 
     def backend(self, *, wait_s: float = _READ_WAIT_S) -> Backend:

@@ -144,7 +144,7 @@ SETTINGS = (
     Setting(
         "max_value_bytes",
         "AGENTSIGHT_MAX_VALUE_BYTES",
-        _whole(256, 1024 * 1024),
+        _whole(512, 1024 * 1024),
         "Bytes kept of one argument, result or metadata document.",
     ),
     Setting(

@@ -27,8 +27,17 @@ class ConversationTracker:
             used.
     """
 
-    def __init__(self, api_key: str | None = None, endpoint: str | None = None, **settings: Any) -> None:
-        given = {"api_key": api_key, "endpoint": endpoint, **settings}
+    def __init__(
+        self,
+        api_key: str | None = None,
+        conversation_id: object = None,
+        endpoint: str | None = None,
+        log_level: str | None = None,
+        **settings: Any,
+    ) -> None:
+        usable_id = None if conversation_id is None else arguments.checked_conversation_id(conversation_id)
+        given = {"api_key": api_key, "endpoint": endpoint, "log_level": log_level, **settings}
+        given["conversation_id"] = usable_id
         has_own = any(value is not None for value in given.values())
         self._own_runtime = _runtime.Runtime(**given) if has_own else None
 
@@ -39,7 +48,14 @@ class ConversationTracker:
     def _scope(self) -> ConversationScope:
         return frame_for_recording(self._runtime, hold=True).conversation
 
-    def configure(self, *, conversation_id: object = None, **settings: Any) -> None:
+    def configure(
+        self,
+        api_key: str | None = None,
+        conversation_id: object = None,
+        endpoint: str | None = None,
+        log_level: str | None = None,
+        **settings: Any,
+    ) -> None:
         """Change settings at run time; `conversation_id` switches the conversation of this thread or task.
 
         Raises:
@@ -47,7 +63,7 @@ class ConversationTracker:
             MissingConversationIdException: a blank id.
         """
         usable_id = None if conversation_id is None else arguments.checked_conversation_id(conversation_id)
-        self._runtime.configure(**settings)
+        self._runtime.configure(api_key=api_key, endpoint=endpoint, log_level=log_level, **settings)
         if usable_id is not None:
             bind(self._runtime, usable_id, None)
 

@@ -59,8 +59,8 @@ class Examination:
     def look_at_home(self) -> dict[str, Any]:
         """Look at the folder: whether it is there, who may read it, how much room is left."""
         home = Path(self._settings.home)
-        nearest = next((folder for folder in (home, *home.parents) if folder.exists()), Path("/"))
-        found: dict[str, Any] = {"path": str(home), "exists": home.exists(), "mode": None, "free_bytes": None}
+        nearest = next((folder for folder in (home, *home.parents) if _exists(folder)), Path("/"))
+        found: dict[str, Any] = {"path": str(home), "exists": _exists(home), "mode": None, "free_bytes": None}
         if not nearest.is_dir():
             self.add(f"{nearest} is not a folder.", "Set AGENTSIGHT_HOME to a folder.", loses_data=True)
             return found
@@ -69,7 +69,9 @@ class Examination:
             self.add(f"{nearest} cannot be written to.", advice, loses_data=True)
         try:
             found["free_bytes"] = shutil.disk_usage(nearest).free
-            mode = stat.S_IMODE(home.stat().st_mode) if home.exists() else None
+            mode = stat.S_IMODE(home.stat().st_mode)
+        except FileNotFoundError:
+            mode = None
         except OSError as error:
             self.add(f"{nearest} cannot be looked at: {error}", "Check the disk.", loses_data=True)
             return found
@@ -142,7 +144,7 @@ class Examination:
     def look_at_outbox(self) -> dict[str, Any]:
         """Look at what waits, what was rejected and what was damaged."""
         outbox = self._settings.outbox_path
-        found: dict[str, Any] = {"path": str(outbox), "exists": outbox.exists()}
+        found: dict[str, Any] = {"path": str(outbox), "exists": _exists(outbox)}
         try:
             summary = look_into(outbox, None, 0)
             rejected = Rejected(outbox).list()
@@ -198,6 +200,14 @@ class Examination:
         if settings.geoip_db is not None and not os.access(settings.geoip_db, os.R_OK):
             what = f"The GeoIP database {settings.geoip_db} cannot be read."
             self.add(what, "Correct AGENTSIGHT_GEOIP_DB; until then conversations have no place.")
+
+
+def _exists(path: Path) -> bool:
+    """Tell whether there is such a file; what cannot be looked at is not there."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _rejected(event: Any) -> dict[str, Any]:
