@@ -20,7 +20,7 @@ VARYING = [
     (re.compile(r"\d\d:\d\d:\d\d"), "TIME"),
     (re.compile(r"\d{4}-\d\d-\d\d"), "DATE"),
     (re.compile(r"[A-Z][a-z]{2} \d\d:00"), "HOUR"),
-    (re.compile(r"[\d.]+ (ms|s)\b"), "DURATION"),
+    (re.compile(r"[\d.]+ (µs|ms|s)\b"), "DURATION"),
     (re.compile(r"[ \t]+"), " "),
 ]
 

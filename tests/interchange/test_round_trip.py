@@ -74,6 +74,27 @@ def test_importing_twice_changes_nothing(here: Place, there: Place) -> None:
         assert store.export() == exported
 
 
+def test_a_prefix_makes_a_copy_beside_the_original(here: Place) -> None:
+    """With events and links of its own, and the second time nothing."""
+    everything(here)
+    exported = here.export()
+    report = here.load(exported, id_prefix="copy-")
+    assert (report.new, report.known, report.bad_count) == (3, 0, 0)
+    original, copy = (here.shape(name)["messages"] for name in ("c1", "copy-c1"))
+    assert [message["content"] for message in original] == [message["content"] for message in copy]
+    assert copy[2]["action_logs"][0]["parent_id"] == copy[1]["action_logs"][0]["id"]
+    once = here.export()
+    assert here.load(exported, id_prefix="copy-").bad_count == 0
+    assert here.export() == once
+
+
+def test_an_event_that_is_stored_elsewhere_is_told(here: Place) -> None:
+    """An export whose conversation id was changed by hand does not vanish without a word."""
+    here.tell(events.Message(event_id(1), "c1", NOW_US, "agent", "x"))
+    report = here.load(here.export().replace(b'"c1"', b'"c2"'))
+    assert "other content" in report.bad[0].reason
+
+
 def test_attachments_travel_only_when_asked(here: Place, there: Place) -> None:
     """With their bytes the copy can open them; without it knows what they were."""
     everything(here)
