@@ -120,10 +120,18 @@ def _aligned(lines: Sequence[Sequence[Text | str]], is_right: Sequence[bool]) ->
         yield "  ".join(padded).rstrip()
 
 
+class _Console(Console):
+    """A console that leaves it to `main` what becomes of a reader that has gone."""
+
+    def on_broken_pipe(self) -> None:
+        """Go on raising what was raised."""
+        raise  # noqa: PLE0704 - called while BrokenPipeError is being handled
+
+
 def _console(stream: TextIO) -> Console:
-    console = Console(file=stream, markup=False, highlight=False, emoji=False)
+    console = _Console(file=stream, markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
-        console = Console(
+        console = _Console(
             file=stream, markup=False, highlight=False, emoji=False, no_color=True, width=_UNLIMITED_WIDTH
         )
     return console

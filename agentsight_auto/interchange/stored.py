@@ -1,6 +1,6 @@
 """What the store knows of the conversations of a batch, and what no event can tell it.
 
-In: conversations on their way in. Out: their rows, and the messages of theirs that are there; marks, deletions and places.
+In: conversations on their way in. Out: their rows and messages in the store; marks, deletions and places.
 Loses: nothing; a mark or a deletion is only ever added.
 """
 

@@ -242,6 +242,25 @@ told = st.one_of(
 )  # fmt: skip
 
 
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_changed_export_is_read_or_refused(here: Place, there: Place, data: st.DataObject) -> None:
+    """Whatever stands in one place of a line, and however often it comes, an import ends with a report."""
+    if here.export() == b"":
+        everything(here)
+    line = next(line for line in map(json.loads, here.export().splitlines()) if line["conversation_id"] == "c1")
+    target, key = line, data.draw(st.sampled_from(sorted(line)))
+    while isinstance(target[key], dict | list) and target[key] and data.draw(st.booleans()):
+        target = target[key]
+        key = data.draw(st.sampled_from(sorted(target) if isinstance(target, dict) else range(len(target))))
+    target[key] = data.draw(
+        values | st.sampled_from(["a" * 32, "0" * 31 + "1", -1, 2**70, "9999-12-31T23:59:59Z", {}, []])
+    )
+    for _ in range(2):
+        report = there.load_lines(line)
+        assert report.new + report.extended + report.unchanged + report.bad_count >= 1
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(told, min_size=1, max_size=12))
 def test_whatever_was_recorded_is_imported_to_the_same(recorded: list[AnyEvent]) -> None:
