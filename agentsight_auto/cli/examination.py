@@ -20,6 +20,8 @@ import msgspec
 from agentsight_auto._clock import iso_from_us
 from agentsight_auto._settings import Settings
 from agentsight_auto.deliver.overview import look_into
+from agentsight_auto.deliver.losses import FILE_NAME as LOSSES
+from agentsight_auto.deliver.losses import read_losses, total_lost
 from agentsight_auto.deliver.rejected import Rejected
 from agentsight_auto.deliver.set_aside import CORRUPT, NEWER
 from agentsight_auto.exceptions import StoreException
@@ -34,6 +36,13 @@ _CHECKED_BYTES = 64 * 1024 * 1024
 _LITTLE_SPACE_BYTES = 1024**3
 _NO_SPACE_BYTES = 32 * 1024**2
 _REJECTED_SHOWN = 20
+_LOSS_REASONS = {
+    "outbox_full": "the outbox was full",
+    "memory_full": "the disk took nothing and the memory for waiting events was full",
+    "damaged": "records were damaged on disk",
+    "vanished": "files of the outbox were removed by somebody else",
+    "newer_version": "a newer version wrote them",
+}
 _FILES_SHOWN = 20
 
 
@@ -159,6 +168,11 @@ class Examination:
             "by_reason": dict(reasons.most_common(_REJECTED_SHOWN)),
             "latest": [_rejected(event) for event in rejected[-_REJECTED_SHOWN:]],
         }
+        notes = read_losses(outbox)
+        found["lost"] = {
+            "by_reason": total_lost(notes),
+            "last_at": iso_from_us(notes[-1].at_us) if notes else None,
+        }
         found["set_aside"] = {
             kind: {"folder": str(outbox / kind), "count": count, "files": _names(outbox / kind)}
             for kind, count in ((CORRUPT, summary.damaged), (NEWER, summary.newer))
@@ -167,12 +181,21 @@ class Examination:
         return found
 
     def _judge_outbox(self, found: dict[str, Any]) -> None:
+        outbox_path = self._settings.outbox_path
         rejected = found["rejected"]["count"]
         damaged, newer = found["set_aside"][CORRUPT], found["set_aside"][NEWER]
         if rejected:
             reason = next(iter(found["rejected"]["by_reason"]))
             what = f"Rejected events: {rejected}; most often: {reason}"
             self.add(what, "Remove the reason, then run: agentsight-auto doctor --retry", loses_data=True)
+        lost = found["lost"]["by_reason"]
+        if lost:
+            reasons = ", ".join(f"{_LOSS_REASONS.get(reason, reason)}: {count}" for reason, count in lost.items())
+            self.add(
+                f"Events were lost, last at {found['lost']['last_at']}: {reasons}",
+                f"Remove the reason; remove {outbox_path / LOSSES} when you have read this.",
+                loses_data=True,
+            )
         if damaged["count"]:
             what = f"Damaged records were set aside in {damaged['folder']}: {damaged['count']} files."
             self.add(what, "Check the disk; remove the files when you have looked at them.", loses_data=True)

@@ -225,6 +225,7 @@ class Pipeline:
             worker.stop(timeout_s)
         elif targets:
             self._deliver_here(deadline, with_adoption=False)
+        self._upkeep.note_losses()
         self._gate.call(self._backlog.outbox.leave)
         lifecycle.at_rest(self)
 
