@@ -19,9 +19,9 @@ import msgspec
 
 from agentsight_auto._clock import iso_from_us
 from agentsight_auto._settings import Settings
-from agentsight_auto.deliver.overview import look_into
 from agentsight_auto.deliver.losses import FILE_NAME as LOSSES
 from agentsight_auto.deliver.losses import read_losses, total_lost
+from agentsight_auto.deliver.overview import look_into
 from agentsight_auto.deliver.rejected import Rejected
 from agentsight_auto.deliver.set_aside import CORRUPT, NEWER
 from agentsight_auto.exceptions import StoreException
