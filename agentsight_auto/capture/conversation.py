@@ -222,6 +222,11 @@ class _CallOpener:
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ConversationFrame:
         return self._block.open_frame(self._read_id(args, kwargs))
 
+    def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ConversationFrame:
+        frame = self.open(args, kwargs)
+        frame.begin()
+        return frame
+
     @guarded
     def _read_id(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
         return self._id_of_call(*args, **kwargs)

@@ -58,6 +58,12 @@ class _FrameOpener:
         frame = self._frame or _runtime.default().current.get()
         return None if frame is None else _CarriedFrame(frame)
 
+    def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _CarriedFrame | None:
+        carried = self.open(args, kwargs)
+        if carried is not None:
+            carried.begin()
+        return carried
+
 
 def propagate(function: F) -> F:
     """Return `function` bound to the conversation (and action) that is current now.

@@ -86,6 +86,10 @@ class ConversationScope:
     @guarded
     def record(self, event: events.AnyEvent) -> None:
         """Take one event of this conversation; the bounded, safe values are the caller's duty."""
+        self.take(event)
+
+    def take(self, event: events.AnyEvent) -> None:
+        """Do what `record` does, for callers that are guarded themselves."""
         if self.is_recording:
             size_bytes = self.runtime.record(event, self)
             self.used_at_us = event.at_us

@@ -48,7 +48,10 @@ class Opener(Protocol):
     """Whether the first positional argument is the instance or class of a method."""
 
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Unit | None:
-        """Return the unit of one call."""
+        """Return the unit of one call, which begins later."""
+
+    def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Unit | None:
+        """Return the unit of one call, begun."""
 
 
 def wrap(function: Any, opener: Opener, *, verb: str) -> Any:
@@ -141,10 +144,9 @@ class _Wrapped(wrapt.CallableObjectProxy):  # type: ignore[type-arg,unused-ignor
 
 class _Function(_Wrapped):
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        unit = self._self_opener.open(args, kwargs)
+        unit = self._self_opener.start(args, kwargs)
         if unit is None:
             return self.__wrapped__(*args, **kwargs)
-        unit.begin()
         try:
             result = self.__wrapped__(*args, **kwargs)
         except BaseException as error:
@@ -215,10 +217,9 @@ class _Unstarted:
 
 async def _drive_coroutine(unstarted: _Unstarted, opener: Opener, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     coroutine = unstarted.take()
-    unit = opener.open(args, kwargs)
+    unit = opener.start(args, kwargs)
     if unit is None:
         return await coroutine
-    unit.begin()
     try:
         result = await coroutine
     except BaseException as error:
