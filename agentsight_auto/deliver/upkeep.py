@@ -1,4 +1,4 @@
-"""The duties of the worker's thread: journal, deliver, adopt, sync and tend.
+"""The duties of the two threads: journal; deliver, adopt, sync and tend.
 
 In: the backlog of this process and what dead ones left. Out: answered events, synced files. Loses: nothing of its own.
 """
