@@ -136,7 +136,7 @@ class AgentSightAPI:
 
 def _cursor_of(cursor: str | None) -> str | None:
     """Return the cursor itself where a whole ``next`` or ``previous`` URL is given."""
-    if cursor is None or "?" not in cursor:
+    if not isinstance(cursor, str) or "?" not in cursor:
         return cursor
     return dict(parse_qsl(urlsplit(cursor).query)).get("cursor", cursor)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import _runtime
+from ._guard import documented
 from .capture import arguments
 from .capture.current import bind, frame_for_recording, live_frame
 from .capture.scope import ConversationScope
@@ -48,6 +49,7 @@ class ConversationTracker:
     def _scope(self) -> ConversationScope:
         return frame_for_recording(self._runtime, hold=True).conversation
 
+    @documented
     def configure(
         self,
         api_key: str | None = None,
@@ -67,6 +69,7 @@ class ConversationTracker:
         if usable_id is not None:
             bind(self._runtime, usable_id, None)
 
+    @documented
     def get_or_create_conversation(
         self,
         conversation_id: object,
@@ -101,6 +104,7 @@ class ConversationTracker:
         }
         bind(self._runtime, usable_id, arguments.conversation_fields(given, self._runtime.settings, strict=True))
 
+    @documented
     def initialize_conversation(
         self,
         conversation_id: object,

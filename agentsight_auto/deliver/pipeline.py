@@ -24,8 +24,8 @@ from agentsight_auto.deliver.backlog import Backlog, PipelineOptions
 from agentsight_auto.deliver.delivery import Delivery
 from agentsight_auto.deliver.destination import Destination
 from agentsight_auto.deliver.folders import has_dead_folders
-from agentsight_auto.deliver.journal import Journal
 from agentsight_auto.deliver.gate import Gate, GateClosed
+from agentsight_auto.deliver.journal import Journal
 from agentsight_auto.deliver.overview import look_into
 from agentsight_auto.deliver.rejected import Rejected
 from agentsight_auto.deliver.report import FlushReport, OutboxSummary

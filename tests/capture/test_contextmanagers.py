@@ -197,7 +197,6 @@ async def test_leaving_with_durability_disk_does_not_block_the_loop(tmp_path: ob
     from agentsight_auto import _runtime
 
     runtime = _runtime.Runtime(home=str(tmp_path), durability="disk")
-    before = _runtime.set_default(runtime)
     settled_on = []
     commit = runtime.pipeline.commit
 
@@ -205,12 +204,10 @@ async def test_leaving_with_durability_disk_does_not_block_the_loop(tmp_path: ob
         settled_on.append(threading.current_thread())
         commit()
 
-    try:
-        runtime.pipeline.commit = note_thread  # type: ignore[method-assign]
+    runtime.pipeline.commit = note_thread  # type: ignore[method-assign]
+    with _runtime.used_as_default(runtime):
         async with conversation("c") as chat:
             chat.track_human_message("x")
-        assert settled_on != [threading.main_thread()]
-        assert len(settled_on) == 1
-    finally:
-        _runtime.set_default(before)
-        runtime.shutdown(5)
+    assert settled_on != [threading.main_thread()]
+    assert len(settled_on) == 1
+    runtime.shutdown(5)
