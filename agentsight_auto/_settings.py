@@ -35,7 +35,7 @@ def normalize_environment(value: object) -> str:
     Raises:
         InvalidConversationDataException: not such a slug.
     """
-    plain = value.value if issubclass(type(value), Enum) else value  # type: ignore[attr-defined]
+    plain: Any = value.value if issubclass(type(value), Enum) else value  # type: ignore[attr-defined]
     text = plain.strip().lower() if issubclass(type(plain), str) else ""
     text = _ENVIRONMENT_ALIASES.get(text, text)
     if not _SLUG_FORM.fullmatch(text):
