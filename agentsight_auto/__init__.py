@@ -1,4 +1,4 @@
-"""Record every conversation of your AI agent: one decorator, one with-block, nothing lost.
+"""Record every conversation of your AI agent: one decorator, one with-block, safe when a process dies.
 
 ::
 

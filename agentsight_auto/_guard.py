@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from .exceptions import AgentSightException, InvalidConversationDataException
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -46,6 +48,31 @@ def failed(where: str, error: Exception) -> None:
     if raise_errors:
         raise error
     warn_at_most_once_a_minute(where, "agentsight-auto: %s failed: %s: %s", where, type(error).__name__, error)
+
+
+def shown(value: object) -> str:
+    """Return a short `repr` for messages; a value whose own code fails is shown as its type."""
+    try:
+        return f"{value!r:.80}"
+    except Exception:  # noqa: BLE001 - the message matters, not the value
+        return f"<{type(value).__name__}>"
+
+
+def documented(function: Callable[P, R]) -> Callable[P, R]:
+    """Make `function` raise documented exceptions only, also for arguments whose own code raises."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except AgentSightException:
+            raise
+        except Exception as error:
+            raise InvalidConversationDataException(
+                f"{function.__name__}() got an argument that cannot be read: {type(error).__name__}."
+            ) from error
+
+    return call
 
 
 def guarded(function: Callable[P, R]) -> Callable[P, R | None]:

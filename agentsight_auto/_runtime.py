@@ -6,13 +6,13 @@ Loses: what cannot be encoded even after sanitising, counted by `_guard.failures
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -58,6 +58,7 @@ _PIPELINE_SETTINGS = frozenset(
         "memory_limit_bytes",
         "outbox_limit_bytes",
         "idle_minutes",
+        "exit_timeout_s",
         "geoip_db",
     }
 )
@@ -65,15 +66,32 @@ _PIPELINE_SETTINGS = frozenset(
 
 _runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
 
+_FORK_PATIENCE_S = 1.0
+_importing = threading.Lock()
+"""Held while the store's modules are imported: a child forked then could never import them, because Python's own lock
+of a half-imported module stays taken in it. So a fork waits for the import, a second at most."""
+
 
 @functools.cache
-def _renew_after_fork() -> None:
-    def renew() -> None:
+def _mind_forks() -> None:
+    has_waited = False
+
+    def before() -> None:
+        nonlocal has_waited
+        has_waited = _importing.acquire(timeout=_FORK_PATIENCE_S)
+
+    def in_parent() -> None:
+        if has_waited:
+            _importing.release()
+
+    def in_child() -> None:
+        global _importing
+        _importing = threading.Lock()
         for runtime in list(_runtimes):
             runtime.renew_after_fork()
 
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=renew)
+        os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
 
 
 class Recorder(Protocol):
@@ -114,14 +132,17 @@ class Runtime:
         self._remote: RemoteBackend | None = None
         self._replies = Replies()
         self._lock = threading.RLock()
+        self._opening = threading.Lock()
+        self._has_home = False
         self.has_warned_of_implicit = False
         check_arguments(arguments)
         _runtimes.add(self)
-        _renew_after_fork()
+        _mind_forks()
 
     def renew_after_fork(self) -> None:
-        """In a forked child: ids of its own, and a lock that no thread of the parent holds."""
+        """In a forked child: ids of its own, and locks that no thread of the parent holds."""
         self._lock = threading.RLock()
+        self._opening = threading.Lock()
         self.ids.renew()
 
     # -- settings ----------------------------------------------------------------------------------------------------
@@ -133,15 +154,11 @@ class Runtime:
 
     def _load_settings(self) -> Settings:
         with self._lock:
-            if self._settings is None:
-                settings = load_settings(self._arguments)
-                for problem in settings.problems:
-                    logger.warning("agentsight-auto ignores a setting: %s", problem)
-                if settings.log_level is not None:
-                    logging.getLogger("agentsight_auto").setLevel(settings.log_level)
-                logger.info("agentsight-auto records to %s", describe_target(settings))
-                self._settings = settings
-            return self._settings
+            if self._settings is not None:
+                return self._settings
+            settings = self._settings = load_settings(self._arguments)
+        _announce(settings)
+        return settings
 
     def configure(self, **changes: Any) -> None:
         """Change settings at run time; None means "as it was".
@@ -155,13 +172,14 @@ class Runtime:
             arguments = {**self._arguments, **checked}
             check_arguments(arguments)
             self._arguments = arguments
-            self._settings = None
-            after = self.settings
-            if before is None or all(getattr(before, name) == getattr(after, name) for name in _PIPELINE_SETTINGS):
-                return
-            pipeline, self._pipeline = self._pipeline, None
-            backends = self._take_backends()
-            self._replies = Replies()
+            after = self._settings = load_settings(arguments)
+            self._has_home = False
+            pipeline, backends = None, []
+            if before is not None and any(getattr(before, n) != getattr(after, n) for n in _PIPELINE_SETTINGS):
+                pipeline, self._pipeline = self._pipeline, None
+                backends = self._take_backends()
+                self._replies = Replies()
+        _announce(after)
         if pipeline is not None:
             pipeline.shutdown(_READ_WAIT_S)
         for backend in backends:
@@ -177,6 +195,8 @@ class Runtime:
                 line = encode_event(_without_nul_and_surrogates(event))
         except UnicodeEncodeError:
             line = encode_event(_without_nul_and_surrogates(event))
+        if not self._has_home:
+            self._make_home()
         pipeline = self._pipeline or self.pipeline
         if recorder.is_open:
             pipeline.append(line)
@@ -186,14 +206,23 @@ class Runtime:
             pipeline.write_through(line)
         return len(line)
 
+    def _make_home(self) -> None:
+        """Make the home folder before the first thing is written to it; where that fails, the outbox deals with it."""
+        self._has_home = True
+        if self._open_destination is None and self.settings.durability != "memory":
+            with contextlib.suppress(OSError):
+                prepare_home(self.settings.home)
+
     @property
     def pipeline(self) -> Pipeline:
-        """The pipeline, made at first use; it starts its thread and opens its files with the first event."""
+        """The pipeline, made at first use; it starts its threads and opens its files with the first event."""
+        if self._pipeline is not None:
+            return self._pipeline
+        options = _pipeline_options(self.settings)
         with self._lock:
             if self._pipeline is None:
-                settings = self.settings
                 open_destination = self._open_destination or self._destination_of_settings
-                self._pipeline = Pipeline(_pipeline_options(settings), open_destination, self.clock)
+                self._pipeline = Pipeline(options, open_destination, self.clock)
             return self._pipeline
 
     def flush(self, timeout_s: float) -> FlushReport:
@@ -223,12 +252,13 @@ class Runtime:
         events = {event_id: reply for event_id in event_ids if (reply := self._replies.events.get(event_id))}
         conversation = self._replies.conversations.get(conversation_id)
         if conversation is None:
-            with suppress(ConversationTrackingException):
+            with contextlib.suppress(ConversationTrackingException):
                 conversation = self._remote_backend().known_conversation(conversation_id)
         return conversation or {}, events
 
     def attachments(self) -> AttachmentFolder:
         """Return the folder that attachment bytes are written to."""
+        self._make_home()
         return AttachmentFolder(self.settings.attachments_path)
 
     def backend(self, *, wait_s: float = _READ_WAIT_S) -> Backend:
@@ -254,15 +284,21 @@ class Runtime:
             )
         return backend
 
+    def check_target(self) -> None:
+        """Raise NoApiKeyException where a remote API is to be spoken to without a key."""
+        if self.settings.is_remote:
+            check_remote(self.settings)
+
     def _embedded_backend(self) -> EmbeddedBackend:
-        with self._lock:
+        """Open the store at first use; that may take long, and must not hold up who records."""
+        with self._opening:
             backend = self._embedded
             if backend is None:
                 backend = self._embedded = open_embedded(self.settings)
             return backend
 
     def _remote_backend(self) -> RemoteBackend:
-        with self._lock:
+        with self._opening:
             if self._remote is None:
                 self._remote = open_remote(self.settings)
             return self._remote
@@ -279,7 +315,8 @@ class Runtime:
         if not settings.is_remote:
             return LocalDestination(lambda: self._embedded_backend().ingest)
         endpoint, api_key = check_remote(settings)
-        from .deliver.http import HttpDestination  # noqa: PLC0415 - loads httpx
+        with _importing:
+            from .deliver.http import HttpDestination  # noqa: PLC0415 - loads httpx
 
         return HttpDestination(endpoint, api_key, self.attachments(), replies=self._replies)
 
@@ -292,8 +329,9 @@ def open_remote(settings: Settings) -> RemoteBackend:
         ConfigurationException: the endpoint is plain HTTP to another machine.
     """
     endpoint, api_key = check_remote(settings)
-    from ._http.client import HttpClient  # noqa: PLC0415 - loads httpx
-    from .query.remote import RemoteBackend  # noqa: PLC0415
+    with _importing:
+        from ._http.client import HttpClient  # noqa: PLC0415 - loads httpx
+        from .query.remote import RemoteBackend  # noqa: PLC0415
 
     return RemoteBackend(HttpClient(endpoint, api_key))
 
@@ -318,9 +356,10 @@ def open_embedded(settings: Settings) -> EmbeddedBackend:
     Raises:
         StoreException: the file is not a store, or from a newer version.
     """
-    from .query.embedded import EmbeddedBackend  # noqa: PLC0415 - loads SQLAlchemy
-    from .store.database import Database  # noqa: PLC0415
-    from .store.geo import GeoLookup  # noqa: PLC0415
+    with _importing:
+        from .query.embedded import EmbeddedBackend  # noqa: PLC0415 - loads SQLAlchemy
+        from .store.database import Database  # noqa: PLC0415
+        from .store.geo import GeoLookup  # noqa: PLC0415
 
     try:
         prepare_home(settings.home)
@@ -334,6 +373,15 @@ def open_embedded(settings: Settings) -> EmbeddedBackend:
         geo=GeoLookup(None if settings.geoip_db is None else Path(settings.geoip_db)),
         escalation_actions=settings.escalation_actions,
     )
+
+
+def _announce(settings: Settings) -> None:
+    """Log what is odd about the settings and where events go; no lock is held, as log handlers may record."""
+    for problem in settings.problems:
+        logger.warning("agentsight-auto ignores a setting: %s", problem)
+    if settings.log_level is not None:
+        logging.getLogger("agentsight_auto").setLevel(settings.log_level)
+    logger.info("agentsight-auto records to %s", describe_target(settings))
 
 
 def describe_target(settings: Settings) -> str:
@@ -362,6 +410,7 @@ def _without_nul_and_surrogates(event: AnyEvent) -> AnyEvent:
 
 
 _default = Runtime()
+_defaults = [_default]
 
 
 def default() -> Runtime:
@@ -369,8 +418,14 @@ def default() -> Runtime:
     return _default
 
 
-def set_default(runtime: Runtime) -> Runtime:
-    """Make `runtime` the default one and return the one before."""
+@contextlib.contextmanager
+def used_as_default(runtime: Runtime) -> Iterator[Runtime]:
+    """Make `runtime` the default one while the block is open; blocks may overlap and end in any order."""
     global _default
-    before, _default = _default, runtime
-    return before
+    _defaults.append(runtime)
+    _default = runtime
+    try:
+        yield runtime
+    finally:
+        _defaults.remove(runtime)
+        _default = _defaults[-1]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ._guard import shown
 from .exceptions import (
     ConfigurationException,
     InvalidApiKeyException,
@@ -40,11 +42,12 @@ def normalize_environment(value: object) -> str:
     Raises:
         InvalidConversationDataException: not such a slug.
     """
-    text = str(getattr(value, "value", value)).strip().lower()
+    plain: Any = value.value if issubclass(type(value), Enum) else value  # type: ignore[attr-defined]
+    text = plain.strip().lower() if issubclass(type(plain), str) else ""
     text = _ENVIRONMENT_ALIASES.get(text, text)
     if not _SLUG_FORM.fullmatch(text):
         raise InvalidConversationDataException(
-            f"The environment {value!r} is unknown. Use 'production', 'development', "
+            f"The environment {shown(value)} is unknown. Use 'production', 'development', "
             "or another slug of 1 to 64 lower-case letters, digits and hyphens."
         )
     return text
@@ -114,7 +117,10 @@ def _whole(low: int, high: int) -> Callable[[Any], int]:
 
 
 def _path(value: Any) -> str:
-    return str(Path(value).expanduser().absolute())
+    text = os.fspath(value)
+    if not text or "\0" in text:
+        raise ValueError("expected the path of a file or folder")
+    return str(Path(text).expanduser().absolute())
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -157,7 +163,7 @@ SETTINGS = (
     Setting(
         "max_value_bytes",
         "AGENTSIGHT_MAX_VALUE_BYTES",
-        _whole(256, 1024 * 1024),
+        _whole(512, 1024 * 1024),
         "Bytes kept of one argument, result or metadata document.",
     ),
     Setting(
@@ -261,8 +267,8 @@ def check_setting(name: str, value: Any) -> Any:
         return setting.read(value)
     except (InvalidApiKeyException, InvalidConversationDataException):
         raise
-    except (ValueError, TypeError, OverflowError) as error:
-        raise ConfigurationException(f"{setting.variable} ({name}) cannot be {value!r}: {error}.") from error
+    except (ValueError, TypeError, OverflowError, RuntimeError, OSError) as error:
+        raise ConfigurationException(f"{setting.variable} ({name}) cannot be {shown(value)}: {error}.") from error
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:
@@ -330,8 +336,8 @@ def load_settings(arguments: Mapping[str, Any]) -> Settings:
         ConfigurationException, InvalidApiKeyException, InvalidConversationDataException: from `arguments` only.
     """
     values = {name: check_setting(name, value) for name, value in arguments.items() if value is not None}
-    env_file, from_file = _read_env_file()
     problems: list[str] = []
+    env_file, from_file = _read_env_file(problems)
     for setting in SETTINGS:
         if setting.name in values:
             continue
@@ -342,7 +348,11 @@ def load_settings(arguments: Mapping[str, Any]) -> Settings:
             values[setting.name] = check_setting(setting.name, raw)
         except (ConfigurationException, InvalidConversationDataException) as error:
             problems.append(f"{setting.variable}: {error}")
-    values.setdefault("home", _path(".agentsight"))
+    if "home" not in values:
+        try:
+            values["home"] = _path(".agentsight")
+        except OSError as error:
+            problems.append(f"AGENTSIGHT_HOME: the working directory is gone, events stay in memory: {error}")
     settings = Settings(**values, env_file=env_file)
     try:
         check_transport(settings)
@@ -351,8 +361,9 @@ def load_settings(arguments: Mapping[str, Any]) -> Settings:
     return msgspec.structs.replace(settings, problems=tuple(problems))
 
 
-def _read_env_file() -> tuple[str | None, dict[str, str | None]]:
+def _read_env_file(problems: list[str]) -> tuple[str | None, dict[str, str | None]]:
     """Read the nearest ``.env`` from the working directory upwards; python-dotenv is imported only if there is one."""
+    path = None
     try:
         here = Path.cwd()
         if not any((folder / ".env").is_file() for folder in (here, *here.parents)):
@@ -360,8 +371,14 @@ def _read_env_file() -> tuple[str | None, dict[str, str | None]]:
         from dotenv import dotenv_values, find_dotenv  # noqa: PLC0415 - 30 ms that only users of .env pay
 
         path = find_dotenv(usecwd=True)
-        return (path, dict(dotenv_values(path))) if path else (None, {})
-    except (OSError, UnicodeDecodeError):
+        try:
+            return (path, dict(dotenv_values(path))) if path else (None, {})
+        except UnicodeDecodeError:
+            problems.append(f"{path} is not UTF-8; it is read as Latin-1")
+            return path, dict(dotenv_values(path, encoding="latin-1"))
+    except OSError as error:
+        if path:
+            problems.append(f"{path} cannot be read: {error}")
         return None, {}
 
 

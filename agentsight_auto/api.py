@@ -29,13 +29,13 @@ class AgentSightAPI:
     def _runtime(self) -> _runtime.Runtime:
         return self._own_runtime or _runtime.default()
 
-    def configure(self, **settings: Any) -> None:
+    def configure(self, api_key: str | None = None, endpoint: str | None = None, **settings: Any) -> None:
         """Change settings at run time.
 
         Raises:
             ConfigurationException, InvalidApiKeyException, InvalidConversationDataException: nothing is changed.
         """
-        self._runtime.configure(**settings)
+        self._runtime.configure(api_key=api_key, endpoint=endpoint, **settings)
 
     def fetch_conversations(
         self,
@@ -136,7 +136,7 @@ class AgentSightAPI:
 
 def cursor_of(cursor: str | None) -> str | None:
     """Return the cursor itself where a whole ``next`` or ``previous`` URL is given; the URL if it has none."""
-    if cursor is None or "?" not in cursor:
+    if not isinstance(cursor, str) or "?" not in cursor:
         return cursor
     return dict(parse_qsl(urlsplit(cursor).query)).get("cursor", cursor)
 

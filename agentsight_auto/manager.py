@@ -28,13 +28,13 @@ class ConversationManager:
     def _runtime(self) -> _runtime.Runtime:
         return self._own_runtime or _runtime.default()
 
-    def configure(self, **settings: Any) -> None:
+    def configure(self, api_key: str | None = None, endpoint: str | None = None, **settings: Any) -> None:
         """Change settings at run time.
 
         Raises:
             ConfigurationException, InvalidApiKeyException, InvalidConversationDataException: nothing is changed.
         """
-        self._runtime.configure(**settings)
+        self._runtime.configure(api_key=api_key, endpoint=endpoint, **settings)
 
     def submit_feedback(
         self,

@@ -111,9 +111,8 @@ def recording(*, clock: Clock | None = None, ids: IdSource | None = None, **sett
     with tempfile.TemporaryDirectory(prefix="agentsight-") as folder:
         fixed = {"home": folder, "durability": "memory", "disabled": False, **settings}
         runtime = _runtime.Runtime(clock=clock, ids=ids, open_destination=lambda: destination, **fixed)
-        before = _runtime.set_default(runtime)
         try:
-            yield Recording(runtime, destination)
+            with _runtime.used_as_default(runtime):
+                yield Recording(runtime, destination)
         finally:
-            _runtime.set_default(before)
             runtime.shutdown(_WAIT_S)

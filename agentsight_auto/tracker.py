@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import _runtime
+from ._guard import documented
 from .capture import arguments
 from .capture.current import bind, frame_for_recording, live_frame
 from .capture.scope import ConversationScope
@@ -27,8 +28,17 @@ class ConversationTracker:
             used.
     """
 
-    def __init__(self, api_key: str | None = None, endpoint: str | None = None, **settings: Any) -> None:
-        given = {"api_key": api_key, "endpoint": endpoint, **settings}
+    def __init__(
+        self,
+        api_key: str | None = None,
+        conversation_id: object = None,
+        endpoint: str | None = None,
+        log_level: str | None = None,
+        **settings: Any,
+    ) -> None:
+        usable_id = None if conversation_id is None else arguments.checked_conversation_id(conversation_id)
+        given = {"api_key": api_key, "endpoint": endpoint, "log_level": log_level, **settings}
+        given["conversation_id"] = usable_id
         has_own = any(value is not None for value in given.values())
         self._own_runtime = _runtime.Runtime(**given) if has_own else None
 
@@ -39,7 +49,15 @@ class ConversationTracker:
     def _scope(self) -> ConversationScope:
         return frame_for_recording(self._runtime, hold=True).conversation
 
-    def configure(self, *, conversation_id: object = None, **settings: Any) -> None:
+    @documented
+    def configure(
+        self,
+        api_key: str | None = None,
+        conversation_id: object = None,
+        endpoint: str | None = None,
+        log_level: str | None = None,
+        **settings: Any,
+    ) -> None:
         """Change settings at run time; `conversation_id` switches the conversation of this thread or task.
 
         Raises:
@@ -47,10 +65,11 @@ class ConversationTracker:
             MissingConversationIdException: a blank id.
         """
         usable_id = None if conversation_id is None else arguments.checked_conversation_id(conversation_id)
-        self._runtime.configure(**settings)
+        self._runtime.configure(api_key=api_key, endpoint=endpoint, log_level=log_level, **settings)
         if usable_id is not None:
             bind(self._runtime, usable_id, None)
 
+    @documented
     def get_or_create_conversation(
         self,
         conversation_id: object,
@@ -85,6 +104,7 @@ class ConversationTracker:
         }
         bind(self._runtime, usable_id, arguments.conversation_fields(given, self._runtime.settings, strict=True))
 
+    @documented
     def initialize_conversation(
         self,
         conversation_id: object,

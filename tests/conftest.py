@@ -35,9 +35,8 @@ def recorded() -> Iterator[Recording]:
 def runtime(tmp_path: Path) -> Iterator[_runtime.Runtime]:
     """A default runtime over an embedded store of the test's own."""
     fresh = _runtime.Runtime(home=tmp_path / "home")
-    before = _runtime.set_default(fresh)
-    yield fresh
-    _runtime.set_default(before)
+    with _runtime.used_as_default(fresh):
+        yield fresh
     fresh.shutdown(5)
 
 

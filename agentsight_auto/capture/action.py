@@ -65,6 +65,10 @@ class ActionFrame(Frame):
     @guarded
     def begin(self) -> None:
         """Take the time and an event id, and become current."""
+        self.start()
+
+    def start(self) -> None:
+        """Do what `begin` does, for callers that are guarded themselves."""
         conversation = self.conversation
         runtime = conversation.runtime
         self._started_ns = runtime.clock.monotonic_ns()
@@ -99,10 +103,11 @@ class ActionFrame(Frame):
     def _record(self, result: object, error: BaseException | None, ended_ns: int) -> None:
         conversation = self.conversation
         settings = conversation.runtime.settings
+        metadata = self.metadata
         duration_ns = ended_ns - self._started_ns
         outer = self.outer
         same = outer is not None and outer.conversation.conversation_id == conversation.conversation_id
-        conversation.record(
+        conversation.take(
             events.Action(
                 self.action_id or "",
                 conversation.conversation_id,
@@ -114,7 +119,7 @@ class ActionFrame(Frame):
                 self.tools_used,
                 self._response(result, settings.max_value_bytes, settings.capture_response),
                 self._error_text(error),
-                arguments.kept_metadata(self.metadata, settings),
+                None if metadata is None else arguments.kept_metadata(metadata, settings),
                 outer.action_id if same and outer is not None else None,
             )
         )
@@ -228,6 +233,17 @@ class ActionSpec:
     @guarded
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActionFrame | None:
         """Return the frame of one call, its arguments copied; None where nothing is recorded."""
+        return self._open(args, kwargs)
+
+    @guarded
+    def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActionFrame | None:
+        """Return the frame of one call, begun."""
+        frame = self._open(args, kwargs)
+        if frame is not None:
+            frame.start()
+        return frame
+
+    def _open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActionFrame | None:
         runtime = _runtime.default()
         settings = runtime.settings
         if settings.disabled:

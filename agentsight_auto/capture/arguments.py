@@ -7,19 +7,23 @@ Loses: what exceeds the limits, which the recorded value says itself.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping
 from datetime import datetime
+from enum import Enum
 from typing import Any, TypedDict
 
 from .._clock import parse_moment, us_from_datetime
-from .._guard import warn_at_most_once_a_minute
+from .._guard import guarded, shown, warn_at_most_once_a_minute
 from .._settings import Settings, normalize_environment
 from ..exceptions import InvalidConversationDataException, MissingConversationIdException
 from ..snapshot import bounded_text, snapshot, snapshot_metadata
 
 ID_CHARACTERS = 255
 """Longest text id and longest text field of a conversation. Source: the limits of the documented API."""
+
+
+_LONGEST_MS = 1e14
+"""About 3,000 years: what is longer is no duration but a mistake of unit."""
 
 
 class ConversationFields(TypedDict, total=False):
@@ -42,7 +46,12 @@ def checked_conversation_id(value: object) -> str:
         MissingConversationIdException: None or blank.
         InvalidConversationDataException: longer than 255 characters.
     """
-    text = "" if value is None else _plain_text(value).strip()
+    text = "" if value is None else _identifying_text(value)
+    if text is None:
+        raise InvalidConversationDataException(
+            f"A {type(value).__name__} has no text of its own to identify a conversation by. Pass a text."
+        )
+    text = text.strip()
     if not text:
         raise MissingConversationIdException
     if len(text) > ID_CHARACTERS:
@@ -54,7 +63,7 @@ def checked_conversation_id(value: object) -> str:
 
 def usable_conversation_id(value: object) -> str | None:
     """Return the id as text, for blocks, which never raise: too long an id is shortened, always in the same way."""
-    text = "" if value is None else _plain_text(value).strip()
+    text = "" if value is None else (_identifying_text(value) or "").strip()
     if len(text) > ID_CHARACTERS:
         digest = hashlib.sha256(text.encode()).hexdigest()[:32]
         text = f"{text[: ID_CHARACTERS - 33]}-{digest}"
@@ -74,13 +83,14 @@ def conversation_fields(given: ConversationFields, settings: Settings, *, strict
         value = given.get(name)
         if value is not None:
             read[name] = _plain_text(value)[:ID_CHARACTERS] or None
-    try:
-        read["environment"] = settings.environment if environment is None else normalize_environment(environment)
-    except InvalidConversationDataException as error:
-        if strict:
-            raise
-        warn_at_most_once_a_minute("environment", "agentsight-auto: %s", error)
-        read["environment"] = settings.environment
+    read["environment"] = settings.environment
+    if environment is not None:
+        try:
+            read["environment"] = normalize_environment(environment)
+        except InvalidConversationDataException as error:
+            if strict:
+                raise
+            warn_at_most_once_a_minute("environment", "agentsight-auto: %s", error)
     read["metadata"] = checked_metadata(metadata, settings) if strict else kept_metadata(metadata, settings)
     return read
 
@@ -125,7 +135,7 @@ def checked_tokens(name: str, value: object) -> int:
     if value is None:
         return 0
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 2**53:
-        raise InvalidConversationDataException(f"{name} must be a whole number of at least 0, not {value!r:.80}.")
+        raise InvalidConversationDataException(f"{name} must be a whole number from 0 to 2**53, not {shown(value)}.")
     return int(value)
 
 
@@ -166,10 +176,27 @@ def json_value(value: object, settings: Settings) -> Any:
 
 
 def _plain_text(value: object) -> str:
-    if isinstance(value, str):
+    return _identifying_text(value) or str(snapshot(value, 1024))
+
+
+def _identifying_text(value: object) -> str | None:
+    """Return the text by which an id is told from others: that of `str()`; None where it tells nothing or fails.
+
+    Ids are few and short, and the user chose their type, so their own code runs here, unlike that of recorded values.
+    """
+    kind = type(value)
+    if issubclass(kind, str):
         return bounded_text(value, 64 * 1024)
-    kept = snapshot(value, 1024)
-    return kept if isinstance(kept, str) else str(kept)
+    if issubclass(kind, (bytes, bytearray)):
+        return bounded_text(bytes(value).decode("utf-8", "backslashreplace"), 64 * 1024)  # type: ignore[call-overload]
+    if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
+        return None
+    return bounded_text(_text_of(value) or "", 64 * 1024) or None
+
+
+@guarded
+def _text_of(value: object) -> str:
+    return str(getattr(value, "value", value) if isinstance(value, Enum) else value)
 
 
 def _moment_us(name: str, value: object) -> int | None:
@@ -177,17 +204,19 @@ def _moment_us(name: str, value: object) -> int | None:
         return None
     try:
         if isinstance(value, (str, datetime)):
-            return us_from_datetime(parse_moment(value))
+            at_us = us_from_datetime(parse_moment(value))
+            if at_us >= 0:
+                return at_us
     except (ValueError, OverflowError, OSError):
         pass
     raise InvalidConversationDataException(
-        f"{name} cannot be read: {value!r:.80}. Pass a datetime or ISO 8601 text such as 2026-11-21T08:30:00Z."
+        f"{name} cannot be read: {shown(value)}. Pass a datetime or ISO 8601 text such as 2026-11-21T08:30:00Z."
     )
 
 
 def _duration(name: str, value: object) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        raise InvalidConversationDataException(f"{name} must be a number of milliseconds, not {value!r:.80}.")
-    return float(value)
+    if not isinstance(value, bool) and isinstance(value, (int, float)) and 0 <= value < _LONGEST_MS:
+        return float(value)
+    raise InvalidConversationDataException(f"{name} must be a number of milliseconds from 0, not {shown(value)}.")

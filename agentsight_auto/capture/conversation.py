@@ -38,6 +38,7 @@ class ConversationFrame(Frame):
         continues = outer is not None and outer.conversation.conversation_id == scope.conversation_id
         super().__init__(scope, outer.action_id if continues and outer is not None else None, outer)
         scope.frame = self
+        _forget_closed_blocks(outer)
         self._known = known
         self._wait_s = wait_s
 
@@ -222,9 +223,27 @@ class _CallOpener:
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ConversationFrame:
         return self._block.open_frame(self._read_id(args, kwargs))
 
+    def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ConversationFrame:
+        frame = self.open(args, kwargs)
+        frame.begin()
+        return frame
+
     @guarded
     def _read_id(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
         return self._id_of_call(*args, **kwargs)
+
+
+def _forget_closed_blocks(frame: Frame | None) -> None:
+    """Take closed blocks beneath a closed block out of the chain: blocks left elsewhere must not pile up here."""
+    if frame is None or not _is_closed_block(frame):
+        return
+    while frame.outer is not None and _is_closed_block(frame.outer):
+        frame.outer = frame.outer.outer
+
+
+def _is_closed_block(frame: Frame) -> bool:
+    scope = frame.conversation
+    return scope.frame is frame and not scope.is_open and not scope.is_binding
 
 
 def conversation(

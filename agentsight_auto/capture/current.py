@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def live_frame(runtime: Runtime) -> Frame | None:
     """Return the frame that is current here, if it is not a binding that has been idle for too long."""
     frame = runtime.current.get()
-    if frame is None or not frame.conversation.is_binding:
-        return frame
+    if frame is None or not frame.conversation.is_binding or frame is not frame.conversation.frame:
+        return frame  # inside a running action the conversation is in use, however long it takes
     idle_us = runtime.clock.now_us() - frame.conversation.used_at_us
     return None if idle_us > runtime.settings.idle_minutes * 60e6 else frame
 

@@ -13,12 +13,12 @@ import mimetypes
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO, cast
 
-from .._guard import failed
+from .._guard import failed, shown
 from ..enums import AttachmentMode
 from ..events import AttachmentRef
 from ..exceptions import InvalidAttachmentException, InvalidQueryException
-from ..snapshot import bounded_text
-from ..store.attachments import AttachmentFolder
+from ..snapshot import bounded_text, sanitize_text
+from ..store.attachments import AttachmentFolder, Incoming
 
 MAX_FILES = 10
 MAX_CALL_BYTES = 40 * 1024 * 1024
@@ -34,6 +34,8 @@ _SIGNATURES = (
     (b"ID3", "audio/mpeg"),
 )
 _DEFAULT_TYPE = "application/octet-stream"
+_NAME_CHARACTERS = 255
+_EXTENSION_CHARACTERS = 16
 
 
 def attachment_mode(mode: object) -> AttachmentMode:
@@ -46,13 +48,13 @@ def attachment_mode(mode: object) -> AttachmentMode:
     try:
         return AttachmentMode(text)
     except ValueError:
-        raise InvalidQueryException(f"Unknown attachment mode {mode!r:.80}: use 'base64' or 'form_data'.") from None
+        raise InvalidQueryException(f"Unknown attachment mode {shown(mode)}: use 'base64' or 'form_data'.") from None
 
 
 def store_attachments(
     attachments: Sequence[Mapping[str, Any]], mode: AttachmentMode, folder: AttachmentFolder
 ) -> list[AttachmentRef]:
-    """Write the bytes of all attachments once and return what refers to them.
+    """Write the bytes of all attachments once and return what refers to them; all of them or none.
 
     Raises:
         InvalidAttachmentException: none or too many, without data, not base64, or too large; nothing is recorded.
@@ -62,9 +64,20 @@ def store_attachments(
     if len(attachments) > MAX_FILES:
         raise InvalidAttachmentException(f"{len(attachments)} attachments in one call, but at most {MAX_FILES} may be.")
     read = [_read(number, attachment, mode) for number, attachment in enumerate(attachments, 1)]
-    if sum(len(data) for _, data in read if isinstance(data, bytes)) > MAX_CALL_BYTES:
-        raise InvalidAttachmentException(f"The attachments of one call exceed {MAX_CALL_BYTES // 2**20} MiB together.")
-    return [_store(number, attachment, data, folder) for number, (attachment, data) in enumerate(read, 1)]
+    received: list[Incoming | None] = []
+    try:
+        for number, (_, data) in enumerate(read, 1):
+            received.append(_receive(number, data, folder))
+            _check_total(received)
+    except BaseException:
+        for incoming in received:
+            if incoming is not None:
+                folder.discard(incoming)
+        raise
+    return [
+        _refer(number, attachment, data, incoming, folder)
+        for number, ((attachment, data), incoming) in enumerate(zip(read, received, strict=True), 1)
+    ]
 
 
 def _read(number: int, attachment: object, mode: AttachmentMode) -> tuple[Mapping[str, Any], bytes | BinaryIO]:
@@ -81,36 +94,77 @@ def _read(number: int, attachment: object, mode: AttachmentMode) -> tuple[Mappin
 
 
 def _from_base64(number: int, data: object) -> bytes:
+    """Read base64, also over several lines, in the URL-safe alphabet, without padding, or as a ``data:`` URL."""
     if not isinstance(data, (str, bytes)) or not data:
         raise InvalidAttachmentException(f"Attachment {number} has no data. In mode 'base64' pass base64 text.")
-    if isinstance(data, str) and data.startswith("data:") and "," in data[:200]:
-        data = data.split(",", 1)[1]
     try:
-        decoded = base64.b64decode(data, validate=False)
+        text = data.encode("ascii") if isinstance(data, str) else data
+        if text.startswith(b"data:"):
+            text = text.partition(b",")[2]
+        text = text.translate(bytes.maketrans(b"-_", b"+/"), b"\r\n").rstrip(b"=")
+        decoded = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidAttachmentException(f"Attachment {number} is not base64: {error}.") from error
+        raise InvalidAttachmentException(
+            f"Attachment {number} is not base64: {error}. Pass bytes with mode 'form_data' instead."
+        ) from error
     if not decoded:
         raise InvalidAttachmentException(f"Attachment {number} has no data after decoding base64.")
     return decoded
 
 
-def _store(
-    number: int, attachment: Mapping[str, Any], data: bytes | BinaryIO, folder: AttachmentFolder
-) -> AttachmentRef:
-    head = data[:16] if isinstance(data, bytes) else b""
-    name = attachment.get("filename") or getattr(data, "name", None)
-    mime_type = attachment.get("mime_type") or _guess_type(name, head)
-    filename = name if isinstance(name, str) and name.strip() else f"attachment_{number}{_extension(str(mime_type))}"
+def _receive(number: int, data: bytes | BinaryIO, folder: AttachmentFolder) -> Incoming | None:
+    """Write the data to a temporary file; None where the disk does not take it."""
     try:
-        sha256, size_bytes = folder.write(data)
+        incoming = folder.receive(data)
+    except InvalidAttachmentException as error:
+        raise InvalidAttachmentException(f"Attachment {number}: {error}") from error
     except OSError as error:
         failed("attachments", error)
-        kept = data if isinstance(data, bytes) else b""
-        sha256, size_bytes = hashlib.sha256(kept).hexdigest(), len(kept)
-    if not size_bytes and not isinstance(data, bytes):
+        return None
+    except Exception as error:
+        raise InvalidAttachmentException(
+            f"Attachment {number} cannot be read: {type(error).__name__}. Pass an open binary file object."
+        ) from error
+    if not incoming.size_bytes:
+        folder.discard(incoming)
         raise InvalidAttachmentException(f"Attachment {number} has no data: the file object is at its end.")
-    base_name = filename.replace("\\", "/").rsplit("/", 1)[-1]
-    return AttachmentRef(sha256, size_bytes, bounded_text(base_name, 255), bounded_text(str(mime_type), 255))
+    return incoming
+
+
+def _check_total(received: list[Incoming | None]) -> None:
+    if sum(incoming.size_bytes for incoming in received if incoming is not None) > MAX_CALL_BYTES:
+        raise InvalidAttachmentException(f"The attachments of one call exceed {MAX_CALL_BYTES // 2**20} MiB.")
+
+
+def _refer(
+    number: int,
+    attachment: Mapping[str, Any],
+    data: bytes | BinaryIO,
+    incoming: Incoming | None,
+    folder: AttachmentFolder,
+) -> AttachmentRef:
+    content = data if isinstance(data, bytes) else b""
+    name = attachment.get("filename") or getattr(data, "name", None)
+    mime_type = bounded_text(str(attachment.get("mime_type") or _guess_type(name, content[:16])), 255)
+    if incoming is not None:
+        try:
+            folder.keep(incoming)
+        except OSError as error:
+            failed("attachments", error)
+        return AttachmentRef(incoming.sha256, incoming.size_bytes, _file_name(name, number, mime_type), mime_type)
+    digest = hashlib.sha256(content).hexdigest()
+    return AttachmentRef(digest, len(content), _file_name(name, number, mime_type), mime_type)
+
+
+def _file_name(name: object, number: int, mime_type: str) -> str:
+    """Return the last part of a path, of at most 255 characters with its extension; a made-up name for none."""
+    base_name = sanitize_text(name).replace("\\", "/").rsplit("/", 1)[-1].strip() if isinstance(name, str) else ""
+    if not base_name:
+        return f"attachment_{number}{mimetypes.guess_extension(mime_type) or '.bin'}"
+    stem, dot, extension = base_name.rpartition(".")
+    if len(base_name) > _NAME_CHARACTERS and dot and len(extension) <= _EXTENSION_CHARACTERS:
+        return f"{stem[: _NAME_CHARACTERS - len(extension) - 1]}.{extension}"
+    return base_name[:_NAME_CHARACTERS]
 
 
 def _guess_type(name: object, head: bytes) -> str:
@@ -118,7 +172,3 @@ def _guess_type(name: object, head: bytes) -> str:
     if guessed is not None:
         return guessed
     return next((mime_type for signature, mime_type in _SIGNATURES if head.startswith(signature)), _DEFAULT_TYPE)
-
-
-def _extension(mime_type: str) -> str:
-    return mimetypes.guess_extension(mime_type) or ".bin"

@@ -6,6 +6,7 @@ Loses: nothing; a frame that is left where it is not current leaves the variable
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -60,6 +61,13 @@ class Frame:
         variable.set(self.outer)
 
 
+def chain(frame: Frame | None) -> Iterator[Frame]:
+    """Yield a frame and all those around it, innermost first."""
+    while frame is not None:
+        yield frame
+        frame = frame.outer
+
+
 def enclosing_block(frame: Frame | None) -> Frame | None:
     """Return the innermost frame of an open block, skipping bindings and actions."""
     while frame is not None and not frame.is_block:
@@ -70,8 +78,9 @@ def enclosing_block(frame: Frame | None) -> Frame | None:
 class Entries(Generic[E]):
     """The open entries of one reusable context manager, which may be entered many times at once.
 
-    The entry that an exit belongs to is the innermost one of this opener that is current here. Where none is (the
-    block was left in another thread, task or context), it is the last one opened by the same Python frame.
+    The entry that an exit belongs to is the innermost one of this opener that is current here, first among those of
+    the same Python frame. Where none is (the block was left in another thread, task or context), it is the last one
+    opened by the same Python frame, or the last one of all.
     """
 
     __slots__ = ("_open",)
@@ -90,15 +99,12 @@ class Entries(Generic[E]):
         entries = self._open
         if len(entries) == 1:
             return self._forget(entries[0])
-        while current is not None:
-            if current.opener is self and current.owner == owner:
-                return self._forget(cast("E", current))
-            current = current.outer
-        for same_owner in (True, False):
-            for entry in reversed(entries.copy()):
-                if (entry.owner == owner) or not same_owner:
-                    return self._forget(entry)
-        return None
+        here = [frame for frame in chain(current) if frame.opener is self]
+        candidates: list[Frame] = [*here, *reversed(entries.copy())]
+        same_owner = [frame for frame in candidates if frame.owner == owner]
+        # Where __enter__ and __exit__ are called by helpers, an ExitStack say, the owners differ: then what is current.
+        ranked = [frame for frame in same_owner if frame in here] + here + same_owner + candidates
+        return self._forget(cast("E", ranked[0])) if ranked else None
 
     def _forget(self, entry: E) -> E | None:
         try:

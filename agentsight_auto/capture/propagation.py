@@ -21,22 +21,26 @@ F = TypeVar("F", bound=Callable[..., Any])
 class _CarriedFrame:
     """Makes a frame current while one call runs, and records nothing."""
 
-    __slots__ = ("_before", "frame")
+    __slots__ = ("_before", "_is_entered", "frame")
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self._before: Frame | None = None
+        self._is_entered = False
 
     @guarded
     def begin(self) -> None:
         variable = self.frame.conversation.runtime.current
         self._before = variable.get()
+        # A generator's driver makes the frame current around each resumption by itself.
+        self._is_entered = self._before is not self.frame
         variable.set(self.frame)
 
     @guarded
     def finish(self, result: object, error: BaseException | None) -> None:
         del result, error
-        self.frame.conversation.runtime.current.set(self._before)
+        if self._is_entered:
+            self.frame.conversation.runtime.current.set(self._before)
 
     def add_item(self, item: object) -> None:
         pass
@@ -57,6 +61,12 @@ class _FrameOpener:
         del args, kwargs
         frame = self._frame or _runtime.default().current.get()
         return None if frame is None else _CarriedFrame(frame)
+
+    def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _CarriedFrame | None:
+        carried = self.open(args, kwargs)
+        if carried is not None:
+            carried.begin()
+        return carried
 
 
 def propagate(function: F) -> F:

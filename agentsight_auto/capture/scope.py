@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import events
-from .._guard import guarded
+from .._guard import documented, guarded, shown
 from ..enums import AttachmentMode, Sender
 from ..exceptions import (
     InvalidAnswerDataException,
@@ -86,6 +86,10 @@ class ConversationScope:
     @guarded
     def record(self, event: events.AnyEvent) -> None:
         """Take one event of this conversation; the bounded, safe values are the caller's duty."""
+        self.take(event)
+
+    def take(self, event: events.AnyEvent) -> None:
+        """Do what `record` does, for callers that are guarded themselves."""
         if self.is_recording:
             size_bytes = self.runtime.record(event, self)
             self.used_at_us = event.at_us
@@ -103,6 +107,7 @@ class ConversationScope:
 
     # -- the documented calls ----------------------------------------------------------------------------------------
 
+    @documented
     def track_human_message(
         self,
         message: str,
@@ -119,6 +124,7 @@ class ConversationScope:
         """
         self._track_message("end_user", message, attachments, attachment_mode, metadata)
 
+    @documented
     def track_agent_message(
         self,
         message: str,
@@ -143,6 +149,7 @@ class ConversationScope:
         """Record what the agent said: the older name of `track_agent_message`."""
         self.track_agent_message(answer, metadata=metadata)
 
+    @documented
     def track_action(
         self,
         action_name: str,
@@ -178,6 +185,7 @@ class ConversationScope:
             )
         )
 
+    @documented
     def track_button(
         self, button_event: str, label: str, value: str, metadata: Mapping[str, Any] | None = None
     ) -> None:
@@ -193,6 +201,7 @@ class ConversationScope:
         )
         self.record(events.Button(*self.stamp(), event, shown, chosen, arguments.checked_metadata(metadata, settings)))
 
+    @documented
     def track_attachments(
         self,
         attachments: Sequence[Mapping[str, Any]],
@@ -212,11 +221,12 @@ class ConversationScope:
         """
         who = "end_user" if sender is None else str(getattr(sender, "value", sender))
         if who not in _SENDERS:
-            raise InvalidConversationDataException(f"The sender {who!r:.80} is unknown: use {sorted(_SENDERS)}.")
+            raise InvalidConversationDataException(f"The sender {shown(who)} is unknown: use {sorted(_SENDERS)}.")
         kept = arguments.checked_metadata(metadata, self.runtime.settings)
         refs = self._store_attachments(attachments, mode)
         self.record(events.Attachments(*self.stamp(), who, refs, kept))
 
+    @documented
     def track_token_usage(
         self,
         prompt_tokens: int = 0,
@@ -231,7 +241,8 @@ class ConversationScope:
         """
         prompt = arguments.checked_tokens("prompt_tokens", prompt_tokens)
         completion = arguments.checked_tokens("completion_tokens", completion_tokens)
-        total = arguments.checked_tokens("total_tokens", total_tokens) or prompt + completion
+        total = arguments.checked_tokens("total_tokens", total_tokens)
+        total = total or arguments.checked_tokens("prompt_tokens + completion_tokens", prompt + completion)
         embedding = arguments.checked_tokens("embedding_tokens", embedding_tokens)
         self.record(events.TokenUsage(*self.stamp(), prompt, completion, total, embedding))
 

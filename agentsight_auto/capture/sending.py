@@ -1,11 +1,13 @@
 """What a scope has recorded since its last send, and `send_tracked_data()` with its documented result.
 
 In: the scope's events. Out: per-item results and a summary.
-Loses: the content of the oldest items (not the events themselves) when a scope never sends, above 1 MiB.
+Loses: what a send could have said of the oldest items (never the events themselves) when a scope does not send.
 """
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from .scope import ConversationScope
 
 _KEPT_BYTES = 1024 * 1024
+_KEPT_ITEMS = 10_000
+_KEPT_STUBS = 1_000
 _PREVIEW_CHARACTERS = 100
 _COUNTED = {
     "question": "questions",
@@ -54,35 +58,65 @@ Recorded = events.AnyEvent | Stub
 
 
 class Unsent:
-    """The events of one scope since its last send; appending needs no lock."""
+    """The events of one scope since its last send; appending needs no lock.
 
-    __slots__ = ("_events", "_size_bytes")
+    A scope that never sends keeps the content of about 1 MiB of events, the kind and time of the last 1,000 beyond
+    that, and the sum of all its tokens.
+    """
+
+    __slots__ = ("_events", "_folding", "_pid", "_size_bytes")
 
     def __init__(self) -> None:
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
         self._events: list[Recorded] = []
         self._size_bytes = 0
+        self._pid = os.getpid()
+        self._folding = threading.Lock()
 
     def add(self, event: events.AnyEvent, size_bytes: int) -> None:
         """Remember an event of `size_bytes` of JSON."""
+        if self._pid != os.getpid():
+            self._start_afresh()
         self._events.append(event)
         self._size_bytes += size_bytes
-        if self._size_bytes > _KEPT_BYTES:
+        if self._size_bytes > _KEPT_BYTES or len(self._events) > _KEPT_ITEMS:
             self._let_go()
 
     def peek(self) -> list[Recorded]:
-        """Return the events so far."""
+        """Return the events so far; in a forked child only its own, as the parent sends the others."""
+        if self._pid != os.getpid():
+            self._start_afresh()
         return self._events.copy()
 
     def take(self) -> list[Recorded]:
         """Return the events so far and start again."""
-        taken, self._events, self._size_bytes = self._events, [], 0
+        taken = self.peek()
+        del self._events[: len(taken)]
+        self._size_bytes = 0
         return taken
 
     def _let_go(self) -> None:
-        self._size_bytes = 0
-        for index, event in enumerate(self._events):
-            if not isinstance(event, (Stub, events.TokenUsage)):
-                self._events[index] = Stub(event.id, item_type(event), event.at_us)
+        if not self._folding.acquire(blocking=False):
+            return  # another thread is at it
+        try:
+            self._size_bytes = 0
+            count = len(self._events)
+            kept = [self._stub(event) for event in self._events[:count] if not isinstance(event, events.TokenUsage)]
+            usages = [event for event in self._events[:count] if isinstance(event, events.TokenUsage)]
+            folded = [_sum_of(usages)] if usages else []
+            self._events[:count] = [*folded, *kept[-_KEPT_STUBS:]]
+        finally:
+            self._folding.release()
+
+    @staticmethod
+    def _stub(event: Recorded) -> Recorded:
+        return event if isinstance(event, Stub) else Stub(event.id, item_type(event), event.at_us)
+
+
+def _sum_of(usages: list[events.TokenUsage]) -> events.TokenUsage:
+    return msgspec.structs.replace(usages[-1], **total_tokens(usages))
 
 
 def item_type(event: Recorded) -> str:
@@ -152,10 +186,12 @@ def send(runtime: Runtime, scope: ConversationScope, unsent: Unsent, timeout_s: 
     summary: Counter[str] = Counter()
     results: list[dict[str, Any]] = []
     if scope.is_recording:
+        runtime.check_target()
         items = _items(unsent.take(), scope.conversation_id)
         if not items:
             raise NoDataToSendException(f"Nothing has been tracked for conversation {scope.conversation_id!r}.")
-        outcome = _deliver(runtime, scope, items, timeout_s) or Outcome({}, {}, {})
+        ids = [event_id for item in items for event_id in item.event_ids]
+        outcome = _deliver(runtime, scope, ids, timeout_s) or Outcome(dict.fromkeys(ids), {}, {})
         for index, item in enumerate(items):
             results.append(_result(index, item, outcome))
             if not results[-1]["success"]:
@@ -166,11 +202,10 @@ def send(runtime: Runtime, scope: ConversationScope, unsent: Unsent, timeout_s: 
 
 
 @guarded
-def _deliver(runtime: Runtime, scope: ConversationScope, items: list[Item], timeout_s: float) -> Outcome:
+def _deliver(runtime: Runtime, scope: ConversationScope, ids: list[str], timeout_s: float) -> Outcome:
     pipeline = runtime.pipeline
     pipeline.release(scope.key)
     pipeline.flush(timeout_s, release_held=False)
-    ids = [event_id for item in items for event_id in item.event_ids]
     unanswered = pipeline.unanswered(ids)
     answered = [event_id for event_id in ids if event_id not in unanswered]
     return Outcome(unanswered, *(runtime.stored_rows(scope.conversation_id, answered) if answered else ({}, {})))

@@ -11,6 +11,7 @@ import functools
 import inspect
 import pickle
 import sys
+import types
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from types import FunctionType, MethodType
 from typing import Any, Protocol
@@ -48,7 +49,10 @@ class Opener(Protocol):
     """Whether the first positional argument is the instance or class of a method."""
 
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Unit | None:
-        """Return the unit of one call."""
+        """Return the unit of one call, which begins later."""
+
+    def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Unit | None:
+        """Return the unit of one call, begun."""
 
 
 def wrap(function: Any, opener: Opener, *, verb: str) -> Any:
@@ -75,7 +79,10 @@ def wrap(function: Any, opener: Opener, *, verb: str) -> Any:
 
 
 def kind_of(function: Callable[..., Any]) -> str:
-    """Return ``function``, ``coroutine``, ``generator`` or ``async generator``; of an object, that of its call."""
+    """Return what kind of function this is; of an object, that of its call.
+
+    ``function``, ``coroutine``, ``generator``, ``async generator``, or ``awaitable generator`` (`types.coroutine`).
+    """
     target: Any = function
     while isinstance(target, functools.partial):
         target = target.func
@@ -84,6 +91,9 @@ def kind_of(function: Callable[..., Any]) -> str:
         target = call if inspect.isfunction(call) else target
     if inspect.iscoroutinefunction(target):
         return "coroutine"
+    code = getattr(target, "__code__", None)
+    if code is not None and code.co_flags & inspect.CO_ITERABLE_COROUTINE:
+        return "awaitable generator"
     if inspect.isasyncgenfunction(target):
         return "async generator"
     return "generator" if inspect.isgeneratorfunction(target) else "function"
@@ -108,8 +118,9 @@ class _Wrapped(wrapt.CallableObjectProxy):  # type: ignore[type-arg,unused-ignor
         self._self_binds = hasattr(type(wrapped), "__get__")
 
     def __set_name__(self, owner: type, name: str) -> None:
-        del owner, name
         self._self_opener.skips_first = self._self_binds
+        if name in {"__init_subclass__", "__class_getitem__"}:
+            setattr(owner, name, classmethod(self))  # as Python does by itself with a plain function
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         del owner
@@ -141,10 +152,9 @@ class _Wrapped(wrapt.CallableObjectProxy):  # type: ignore[type-arg,unused-ignor
 
 class _Function(_Wrapped):
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        unit = self._self_opener.open(args, kwargs)
+        unit = self._self_opener.start(args, kwargs)
         if unit is None:
             return self.__wrapped__(*args, **kwargs)
-        unit.begin()
         try:
             result = self.__wrapped__(*args, **kwargs)
         except BaseException as error:
@@ -178,6 +188,15 @@ class _Generator(_Wrapped):
         return _name_after(_drive_generator(generator, unit), generator)
 
 
+class _AwaitableGenerator(_Wrapped):
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        generator = self.__wrapped__(*args, **kwargs)
+        unit = self._self_opener.open(args, kwargs)
+        if unit is None or not isinstance(generator, Generator):
+            return generator
+        return _name_after(_drive_awaitable_generator(generator, unit), generator)
+
+
 class _AsyncGenerator(_Wrapped):
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         generator = self.__wrapped__(*args, **kwargs)
@@ -191,6 +210,7 @@ _KINDS: dict[str, type[_Wrapped]] = {
     "function": _Function,
     "coroutine": _Coroutine,
     "generator": _Generator,
+    "awaitable generator": _AwaitableGenerator,
     "async generator": _AsyncGenerator,
 }
 
@@ -215,10 +235,9 @@ class _Unstarted:
 
 async def _drive_coroutine(unstarted: _Unstarted, opener: Opener, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     coroutine = unstarted.take()
-    unit = opener.open(args, kwargs)
+    unit = opener.start(args, kwargs)
     if unit is None:
         return await coroutine
-    unit.begin()
     try:
         result = await coroutine
     except BaseException as error:
@@ -271,6 +290,11 @@ def _drive_generator(generator: Generator[Any, Any, Any], unit: Unit) -> Generat
             sent = yield item
         except BaseException as error:  # noqa: BLE001 - thrown into the user's generator at once
             thrown = error
+
+
+@types.coroutine
+def _drive_awaitable_generator(generator: Generator[Any, Any, Any], unit: Unit) -> Generator[Any, Any, Any]:
+    return (yield from _drive_generator(generator, unit))
 
 
 async def _drive_async_generator(generator: AsyncGenerator[Any, Any], unit: Unit) -> AsyncGenerator[Any, Any]:

@@ -60,11 +60,10 @@ def _run(invocation: Invocation) -> int:
 def _recording_to(home: str | None) -> Iterator[None]:
     """Let everything the demo records go to this folder, and win back what was before."""
     runtime = _runtime.Runtime(home=home)
-    before = _runtime.set_default(runtime)
     try:
-        yield
+        with _runtime.used_as_default(runtime):
+            yield
     finally:
-        _runtime.set_default(before)
         runtime.shutdown(_CLOSE_WAIT_S)
 
 

@@ -122,6 +122,8 @@ class _Report:
                 "",
                 f"{event['rejected_at']}  {event['kind'] or 'unreadable'} of {event['conversation_id'] or 'unknown'}",
             )
+        lost = sum(outbox["lost"]["by_reason"].values())
+        self._line("lost", counted(lost, "event") if lost else "none")
         for kind, aside in outbox["set_aside"].items():
             if aside["count"]:
                 self._line(kind, f"{counted(aside['count'], 'file')} in {aside['folder']}", style="red")

@@ -19,6 +19,8 @@ import msgspec
 
 from agentsight_auto._clock import iso_from_us
 from agentsight_auto._settings import Settings, check_remote
+from agentsight_auto.deliver.losses import FILE_NAME as LOSSES
+from agentsight_auto.deliver.losses import read_losses, total_lost
 from agentsight_auto.deliver.overview import look_into
 from agentsight_auto.deliver.rejected import Rejected
 from agentsight_auto.deliver.set_aside import CORRUPT, NEWER
@@ -34,6 +36,13 @@ _CHECKED_BYTES = 64 * 1024 * 1024
 _LITTLE_SPACE_BYTES = 1024**3
 _NO_SPACE_BYTES = 32 * 1024**2
 _REJECTED_SHOWN = 20
+_LOSS_REASONS = {
+    "outbox_full": "the outbox was full",
+    "memory_full": "the disk took nothing and the memory for waiting events was full",
+    "damaged": "records were damaged on disk",
+    "vanished": "files of the outbox were removed by somebody else",
+    "newer_version": "a newer version wrote them",
+}
 _FILES_SHOWN = 20
 
 
@@ -59,8 +68,8 @@ class Examination:
     def look_at_home(self) -> dict[str, Any]:
         """Look at the folder: whether it is there, who may read it, how much room is left."""
         home = Path(self._settings.home)
-        nearest = next((folder for folder in (home, *home.parents) if folder.exists()), Path("/"))
-        found: dict[str, Any] = {"path": str(home), "exists": home.exists(), "mode": None, "free_bytes": None}
+        nearest = next((folder for folder in (home, *home.parents) if _exists(folder)), Path("/"))
+        found: dict[str, Any] = {"path": str(home), "exists": _exists(home), "mode": None, "free_bytes": None}
         if not nearest.is_dir():
             self.add(f"{nearest} is not a folder.", "Set AGENTSIGHT_HOME to a folder.", loses_data=True)
             return found
@@ -69,7 +78,9 @@ class Examination:
             self.add(f"{nearest} cannot be written to.", advice, loses_data=True)
         try:
             found["free_bytes"] = shutil.disk_usage(nearest).free
-            mode = stat.S_IMODE(home.stat().st_mode) if home.exists() else None
+            mode = stat.S_IMODE(home.stat().st_mode)
+        except FileNotFoundError:
+            mode = None
         except OSError as error:
             self.add(f"{nearest} cannot be looked at: {error}", "Check the disk.", loses_data=True)
             return found
@@ -142,7 +153,7 @@ class Examination:
     def look_at_outbox(self) -> dict[str, Any]:
         """Look at what waits, what was rejected and what was damaged."""
         outbox = self._settings.outbox_path
-        found: dict[str, Any] = {"path": str(outbox), "exists": outbox.exists()}
+        found: dict[str, Any] = {"path": str(outbox), "exists": _exists(outbox)}
         try:
             summary = look_into(outbox, None, 0)
             rejected = Rejected(outbox).list()
@@ -157,6 +168,11 @@ class Examination:
             "by_reason": dict(reasons.most_common(_REJECTED_SHOWN)),
             "latest": [_rejected(event) for event in rejected[-_REJECTED_SHOWN:]],
         }
+        notes = read_losses(outbox)
+        found["lost"] = {
+            "by_reason": total_lost(notes),
+            "last_at": iso_from_us(notes[-1].at_us) if notes else None,
+        }
         found["set_aside"] = {
             kind: {"folder": str(outbox / kind), "count": count, "files": _names(outbox / kind)}
             for kind, count in ((CORRUPT, summary.damaged), (NEWER, summary.newer))
@@ -165,12 +181,21 @@ class Examination:
         return found
 
     def _judge_outbox(self, found: dict[str, Any]) -> None:
+        outbox_path = self._settings.outbox_path
         rejected = found["rejected"]["count"]
         damaged, newer = found["set_aside"][CORRUPT], found["set_aside"][NEWER]
         if rejected:
             reason = next(iter(found["rejected"]["by_reason"]))
             what = f"Rejected events: {rejected}; most often: {reason}"
             self.add(what, "Remove the reason, then run: agentsight-auto doctor --retry", loses_data=True)
+        lost = found["lost"]["by_reason"]
+        if lost:
+            reasons = ", ".join(f"{_LOSS_REASONS.get(reason, reason)}: {count}" for reason, count in lost.items())
+            self.add(
+                f"Events were lost, last at {found['lost']['last_at']}: {reasons}",
+                f"Remove the reason; remove {outbox_path / LOSSES} when you have read this.",
+                loses_data=True,
+            )
         if damaged["count"]:
             what = f"Damaged records were set aside in {damaged['folder']}: {damaged['count']} files."
             self.add(what, "Check the disk; remove the files when you have looked at them.", loses_data=True)
@@ -199,6 +224,14 @@ class Examination:
         if settings.geoip_db is not None and not os.access(settings.geoip_db, os.R_OK):
             what = f"The GeoIP database {settings.geoip_db} cannot be read."
             self.add(what, "Correct AGENTSIGHT_GEOIP_DB; until then conversations have no place.")
+
+
+def _exists(path: Path) -> bool:
+    """Tell whether there is such a file; what cannot be looked at is not there."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _rejected(event: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from agentsight_auto.query.backend import Backend
 
 _COLUMNS = ("conversation", "started", "from", "customer", "messages", "actions", "duration", "feedback", "mark")
 _NUMBERS = ("messages", "actions", "duration")
+_FIXED = ("started", *_NUMBERS)
 _LONGEST_CELL = 60
 _LARGEST_PAGE = 100
 _SAID_BY = frozenset({"end_user", "agent"})
@@ -60,7 +61,7 @@ def _show_page(invocation: Invocation, page: dict[str, Any]) -> None:
     if not page["results"]:
         output.print("No conversation matches." if filters_of(arguments) else "There are no conversations yet.")
         return
-    output.table(_COLUMNS, [_row(conversation) for conversation in page["results"]], right=_NUMBERS)
+    output.table(_COLUMNS, [_row(conversation) for conversation in page["results"]], right=_NUMBERS, fixed=_FIXED)
     size = min(max(arguments.page_size, 1), _LARGEST_PAGE)
     pages = -(-page["count"] // size)
     output.print()
@@ -82,7 +83,7 @@ def _list_all(invocation: Invocation, backend: Backend, filters: dict[str, Any])
                 total += 1
             continue
         if results:
-            output.table(_COLUMNS, [_row(conversation) for conversation in results], right=_NUMBERS)
+            output.table(_COLUMNS, [_row(conversation) for conversation in results], right=_NUMBERS, fixed=_FIXED)
         total += len(results)
     if output.is_json:
         output.write(b"" if total else b'{"results":[')

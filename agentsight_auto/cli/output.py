@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import msgspec
 from rich.cells import cell_len
@@ -56,10 +56,17 @@ class Output:
             beginning = head if index == 0 else Text(" " * head.cell_len)
             self.print(Text.assemble(beginning, line))
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Text | str]], *, right: Sequence[str] = ()) -> None:
-        """Write clean cells as a table, without a head if no column has a name; those in `right` are aligned there.
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Text | str]],
+        *,
+        right: Sequence[str] = (),
+        fixed: Sequence[str] = (),
+    ) -> None:
+        """Write clean cells as a table, without a head if no column has a name.
 
-        The first column is never wrapped: what stands there can be copied.
+        Columns in `right` are aligned there. The first column and those in `fixed` are never wrapped.
         """
         has_head = any(columns)
         if not self.is_terminal:
@@ -69,9 +76,8 @@ class Output:
             return
         table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, show_header=has_head)
         for index, column in enumerate(columns):
-            table.add_column(
-                column, justify="right" if column in right else "left", overflow="fold", no_wrap=index == 0
-            )
+            justify: Literal["left", "right"] = "right" if column in right else "left"
+            table.add_column(column, justify=justify, overflow="fold", no_wrap=index == 0 or column in fixed)
         for row in rows:
             table.add_row(*row)
         self.console.print(table)
@@ -114,10 +120,18 @@ def _aligned(lines: Sequence[Sequence[Text | str]], is_right: Sequence[bool]) ->
         yield "  ".join(padded).rstrip()
 
 
+class _Console(Console):
+    """A console that leaves it to `main` what becomes of a reader that has gone."""
+
+    def on_broken_pipe(self) -> None:
+        """Go on raising what was raised."""
+        raise  # noqa: PLE0704 - called while BrokenPipeError is being handled
+
+
 def _console(stream: TextIO) -> Console:
-    console = Console(file=stream, markup=False, highlight=False, emoji=False)
+    console = _Console(file=stream, markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
-        console = Console(
+        console = _Console(
             file=stream, markup=False, highlight=False, emoji=False, no_color=True, width=_UNLIMITED_WIDTH
         )
     return console

@@ -12,11 +12,14 @@ import time
 import weakref
 from typing import Protocol
 
-EXIT_S = 2.0
-
 
 class Living(Protocol):
     """What must know of forks and of the end."""
+
+    @property
+    def exit_timeout_s(self) -> float:
+        """How long the end of the process may wait for delivery."""
+        ...
 
     def become_child(self) -> None:
         """Part with what a fork inherited: only replace objects, take no lock, log nothing."""
@@ -50,9 +53,9 @@ def at_rest(living: Living) -> None:
 
 
 def _at_exit() -> None:
-    deadline = time.monotonic() + EXIT_S
+    started_at = time.monotonic()
     for living in list(_in_use):
-        living.end_with_process(max(deadline - time.monotonic(), 0.0))
+        living.end_with_process(max(started_at + living.exit_timeout_s - time.monotonic(), 0.0))
 
 
 def _in_forked_child() -> None:

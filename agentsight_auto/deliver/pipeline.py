@@ -25,6 +25,7 @@ from agentsight_auto.deliver.delivery import Delivery
 from agentsight_auto.deliver.destination import Destination, not_after
 from agentsight_auto.deliver.folders import has_dead_folders
 from agentsight_auto.deliver.gate import Gate, GateClosed
+from agentsight_auto.deliver.journal import Journal
 from agentsight_auto.deliver.overview import look_into
 from agentsight_auto.deliver.rejected import Rejected
 from agentsight_auto.deliver.report import FlushReport, OutboxSummary
@@ -66,6 +67,7 @@ class Pipeline:
         self._upkeep = Upkeep(self._gate, self._backlog, self._delivery, self._drain, self._clock.reanchor, outbox)
         self._delivering = threading.Lock()
         self._worker: Worker | None = None
+        self._journal: Journal | None = None
 
     # What the recording threads call.
 
@@ -123,7 +125,7 @@ class Pipeline:
         reasons = self._delivery.reasons
         return waiting | {event_id: reasons[event_id] for event_id in wanted & reasons.keys()}
 
-    def shutdown(self, timeout_s: float = lifecycle.EXIT_S) -> FlushReport:
+    def shutdown(self, timeout_s: float = 2.0) -> FlushReport:
         """Write everything, try once to deliver it, stop the worker; what comes later is still recorded."""
         try:
             self._shut_down(timeout_s)
@@ -164,17 +166,32 @@ class Pipeline:
             self._check_process()
             worker = self._living_worker()
             is_urgent = self._is_at_exit or self._buffered_bytes >= DRAIN_BYTES or self.options.journal_interval_s <= 0
-            if worker is not None and not is_urgent:
-                self._is_armed = True
-                worker.ask("journal")
-                if worker.is_alive:
-                    return
+            if worker is not None and not is_urgent and self._arm_journal():
+                return
             self._gate.run(self._drain)
             if worker is not None:
                 worker.ask("later")
                 worker.ask("sync")
         except Exception as error:  # noqa: BLE001 - the host comes first
             _guard.failed("recording", error)
+
+    def _arm_journal(self) -> bool:
+        """Have the buffer journalled in time; tell whether a thread will do it."""
+        if self._journal is None or not self._journal.is_alive:
+            self._gate.run(self._start_journal)
+        journal = self._journal
+        if journal is None:
+            return False
+        self._is_armed = True
+        journal.arm()
+        return journal.is_alive
+
+    def _journal_now(self) -> None:
+        if self._upkeep.journal():
+            worker = self._living_worker()
+            if worker is not None:
+                worker.ask("later")
+                worker.ask("sync")
 
     def _drain(self) -> None:
         self._is_armed = False
@@ -219,12 +236,15 @@ class Pipeline:
         self._check_process()
         if self._gate.is_inside or (self._worker is not None and self._worker.is_current):
             return
+        if self._journal is not None and self._journal.is_alive:
+            self._journal.stop(timeout_s)
         targets = self._gate.call(self._release_everything)
         worker = self._living_worker() if targets else self._worker
         if worker is not None and worker.is_alive:
             worker.stop(timeout_s)
         elif targets:
             self._deliver_here(deadline, with_adoption=False)
+        self._upkeep.note_losses()
         self._gate.call(self._backlog.outbox.leave)
         lifecycle.at_rest(self)
 
@@ -276,10 +296,18 @@ class Pipeline:
         if self._worker is not None and self._worker.is_alive:
             return
         lifecycle.register(self)
-        worker = Worker(self._upkeep, self.options.journal_interval_s)
+        worker = Worker(self._upkeep)
         with suppress(RuntimeError):  # the interpreter is ending: without a worker everything is written through
             worker.start()
             self._worker = worker
+
+    def _start_journal(self) -> None:
+        if self._journal is not None and self._journal.is_alive:
+            return
+        journal = Journal(self._journal_now, self.options.journal_interval_s)
+        with suppress(RuntimeError):  # the interpreter is ending: everything is written through
+            journal.start()
+            self._journal = journal
 
     def _check_process(self) -> None:
         if self._pid != os.getpid():
@@ -290,6 +318,11 @@ class Pipeline:
         self._inherited.append(self._delivery.destination)  # never closed here: its connections are the parent's
         self._backlog.outbox.forget()
         self.start_afresh()
+
+    @property
+    def exit_timeout_s(self) -> float:
+        """How long the end of the process may wait for delivery."""
+        return self.options.exit_timeout_s
 
     def end_with_process(self, timeout_s: float) -> None:
         """Shut down for good: from now on everything is written through, and nobody is waited for long."""

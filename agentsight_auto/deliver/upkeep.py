@@ -1,4 +1,4 @@
-"""The duties of the worker's thread: journal, deliver, adopt, sync and tend.
+"""The duties of the two threads: journal; deliver, adopt, sync and tend.
 
 In: the backlog of this process and what dead ones left. Out: answered events, synced files. Loses: nothing of its own.
 """
@@ -15,6 +15,7 @@ from agentsight_auto.deliver.books import AdoptedBooks, OwnBooks
 from agentsight_auto.deliver.delivery import Delivery
 from agentsight_auto.deliver.folders import dead_folders
 from agentsight_auto.deliver.gate import Gate
+from agentsight_auto.deliver.losses import LossBook
 from agentsight_auto.deliver.outbox import sync_paths
 
 _TEND_S = 5.0
@@ -41,6 +42,7 @@ class Upkeep:
         self._outbox = outbox
         self._own_books = OwnBooks(gate, backlog)
         self._adopted_books = AdoptedBooks(backlog)
+        self._loss_book = LossBook(outbox)
 
     def journal(self) -> bool:
         """Bring the buffer into the outbox; tell whether there was anything."""
@@ -79,8 +81,13 @@ class Upkeep:
         if not self.is_quiet:
             for topic, message in warnings:
                 _guard.warn_at_most_once_a_minute(topic, "agentsight-auto: %s", message)
+        self.note_losses()
         times = self._gate.call(lambda: (self._backlog.next_idle_at(), self._backlog.disk_retry_at()))
         return min(at for at in (*times, time.monotonic() + _TEND_S) if at is not None), has_released
+
+    def note_losses(self) -> None:
+        """Write down what was lost since the last time, where it outlives this process."""
+        self._loss_book.note(self._gate.call(lambda: dict(self._backlog.counts.lost)))
 
     def ended(self) -> None:
         """Leave nothing in the buffer of a thread that ends, and give back what it held open."""

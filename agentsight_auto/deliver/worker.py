@@ -26,7 +26,7 @@ _FIRST_BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 60.0
 _QUIET_BACKOFF_DOUBLINGS = 8
 
-_LASTING = {"journal", "deliver", "later", "sync"}
+_LASTING = {"deliver", "later", "sync"}
 
 Waiter = queue.SimpleQueue[bool]
 """Gets True after each round that delivered everything it found, False after one that could not."""
@@ -34,10 +34,6 @@ Waiter = queue.SimpleQueue[bool]
 
 class Duties(Protocol):
     """What the worker carries out."""
-
-    def journal(self) -> bool:
-        """Bring the buffer into the outbox; tell whether there was anything."""
-        ...
 
     def deliver(self) -> None:
         """Deliver what waits; raises when the destination cannot."""
@@ -91,19 +87,18 @@ class Backoff:
 
 
 class Worker:
-    """One daemon thread with five duties, each with the time at which it is due."""
+    """One daemon thread with four duties, each with the time at which it is due."""
 
-    def __init__(self, duties: Duties, journal_interval_s: float) -> None:
+    def __init__(self, duties: Duties) -> None:
         self.backoff = Backoff()
         self._duties = duties
-        self._journal_interval_s = journal_interval_s
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._is_woken = False
         self._asked: set[str] = set()
         self._expected: set[str] = set()  # asked for, taken note of, and not begun yet
         self._waiters: set[Waiter] = set()
         self._served: set[Waiter] = set()
-        self._due = {"journal": math.inf, "deliver": math.inf, "sync": math.inf, "adopt": 0.0, "tend": 0.0}
+        self._due = {"deliver": math.inf, "sync": math.inf, "adopt": 0.0, "tend": 0.0}
         self._last_delivery_at = -math.inf
         self._is_stopping = False
         self._is_serving = True
@@ -128,7 +123,7 @@ class Worker:
         return threading.current_thread() is self._thread
 
     def ask(self, what: str) -> None:
-        """Ask for ``journal``, ``deliver`` (soon), ``later`` (deliver within a second) or ``sync``."""
+        """Ask for ``deliver`` (soon), ``later`` (deliver within a second) or ``sync``."""
         if what in self._expected:
             return
         self._asked.add(what)
@@ -184,8 +179,6 @@ class Worker:
             asked.add(self._asked.pop())
         self._expected |= asked & _LASTING
         soon = max(now, self._last_delivery_at + _CYCLE_S)
-        if "journal" in asked:
-            self._expect("journal", now + self._journal_interval_s)
         if "sync" in asked:
             self._expect("sync", now + _SYNC_S)
         if "later" in asked:
@@ -194,7 +187,7 @@ class Worker:
             self._expect("deliver", soon)
         if asked & {"flush", "stop"}:
             self.backoff.hurry()
-            self._due.update(journal=now, deliver=now)
+            self._due["deliver"] = now
         if "flush" in asked:
             self._due["adopt"] = now
             self._served = set(self._waiters)  # a round that began before they asked tells them nothing
@@ -214,8 +207,6 @@ class Worker:
 
     def _carry_out(self) -> None:
         now = time.monotonic()
-        if self._is_due("journal", now) and self._duties.journal():
-            self._expect("deliver", self._last_delivery_at + _JOURNALED_S)
         if self._is_due("sync", now):
             self._duties.sync()
             self._due["tend"] = now  # what was written since may be idle soon, or wait for the disk

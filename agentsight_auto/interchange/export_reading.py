@@ -61,7 +61,7 @@ def read_export(
     if version != FORMAT_VERSION:
         raise BadConversation(f"export format {version!r:.20} is unknown; upgrade agentsight-auto to read it")
     conversation_id = read_id(value, id_prefix)
-    reader = _Reader(conversation_id, limits, attachments)
+    reader = _Reader(conversation_id, limits, attachments, id_prefix)
     facts = reader.messages(_objects(value, "messages"))
     told_began, told_ended = moment_us(value.get("started_at")), moment_us(value.get("ended_at"))
     told = [fact.at_us for fact in facts]
@@ -119,10 +119,17 @@ def _place(geo: Any) -> tuple[str | None, str | None, str | None] | None:
 class _Reader:
     """Turn the parts of a line into facts."""
 
-    def __init__(self, conversation_id: str, limits: Limits, folder: AttachmentFolder) -> None:
+    def __init__(self, conversation_id: str, limits: Limits, folder: AttachmentFolder, id_prefix: str) -> None:
         self._conversation_id = conversation_id
         self._limits = limits
         self._folder = folder
+        self._id_prefix = id_prefix
+
+    def _event_id(self, given: Any) -> Any:
+        """Return an event id of the line; in a copy under another prefix it is another event."""
+        if not self._id_prefix or not isinstance(given, str):
+            return given
+        return derived_id(0, self._id_prefix, given)
 
     def messages(self, messages: list[dict[str, Any]]) -> list[Fact]:
         """Return the messages, actions, buttons and attachments."""
@@ -132,7 +139,7 @@ class _Reader:
 
     def _message(self, part: str, message: dict[str, Any]) -> Fact:
         at_us = moment_us(message.get("timestamp"))
-        event_id = message.get("event_id")
+        event_id = self._event_id(message.get("event_id"))
         fields = {"metadata": self._limits.kept_document(message.get("metadata"))}
         if message.get("action_name") is not None:
             fact = Fact(Action, part, at_us, {**fields, **self._action(part, message)}, event_id)
@@ -168,7 +175,7 @@ class _Reader:
             "response": self._limits.kept_value(log.get("response")),
             "error_msg": self._texts(log.get("error_message")) or None,
             "metadata": metadata,
-            "parent_id": log.get("parent_event_id"),
+            "parent_id": self._event_id(log.get("parent_event_id")),
         }
 
     def _link_by_number(self, messages: list[dict[str, Any]], facts: list[Fact]) -> None:
@@ -215,7 +222,13 @@ class _Reader:
             }
             at_us = moment_us(shape.get("created_at"))
             facts.append(
-                Fact(Feedback, f"feedbacks[{index}]", ended if at_us is None else at_us, fields, shape.get("event_id"))
+                Fact(
+                    Feedback,
+                    f"feedbacks[{index}]",
+                    ended if at_us is None else at_us,
+                    fields,
+                    self._event_id(shape.get("event_id")),
+                )
             )
         return facts
 
@@ -236,7 +249,7 @@ class _Reader:
                     f"token_usages[{index}]",
                     ended if at_us is None else at_us,
                     fields,
-                    shape.get("event_id"),
+                    self._event_id(shape.get("event_id")),
                 )
             )
         return facts

@@ -6,6 +6,7 @@ Loses: lines that cannot be read and events that the store refuses; each is told
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
@@ -158,6 +159,7 @@ class Importer:
         self._move_to_stored_times([incoming for _, incoming in batch], rows)
         events = [event for _, incoming in batch for event in incoming.events]
         answers = iter(ingest(self._database, events, agent=self._stored.agent, geo=self._geo))
+        known: list[tuple[Item, AnyEvent]] = []
         for item, incoming in batch:
             has_news = False
             for event in incoming.events:
@@ -168,6 +170,8 @@ class Importer:
                     )
                 else:
                     has_news |= self._count(event, is_new=answer.status == "stored")
+                if answer.status == "duplicate":
+                    known.append((item, event))
             if incoming.conversation_id not in rows:
                 self.report.new += 1
             elif has_news:
@@ -175,6 +179,18 @@ class Importer:
             else:
                 self.report.unchanged += 1
         self._stored.complete([incoming for _, incoming in batch])
+        self._tell_differences(known)
+
+    def _tell_differences(self, known: Sequence[tuple[Item, AnyEvent]]) -> None:
+        """Tell of lines whose events are stored with another content: the ids of two files have met."""
+        differing = self._stored.differing([event for _, event in known])
+        places = Counter((item, event.conversation_id) for item, event in known if event.id in differing)
+        for (item, conversation_id), count in places.items():
+            self._tell(
+                item,
+                f"conversation {conversation_id!r} is stored with other content ({count} of its events); "
+                "it was left as it is. Another --id-prefix keeps them apart",
+            )
 
     def _count(self, event: AnyEvent, *, is_new: bool) -> bool:
         """Count an event that has an id of its own, and tell whether it is news."""
@@ -192,13 +208,13 @@ class Importer:
         """
         untimed = [item for item in batch if not item.has_times and item.conversation_id in rows]
         firsts = {item.conversation_id: first_of_its_own(item.events) for item in untimed}
-        known = self._stored.times([event.id for event in firsts.values() if event is not None])
+        known = self._stored.messages([event.id for event in firsts.values() if event is not None])
         for item in untimed:
             first = firsts[item.conversation_id]
             if first is None:
                 shift_us = rows[item.conversation_id].started_at_us - item.events[0].at_us
             elif first.id in known:
-                shift_us = known[first.id] - first.at_us
+                shift_us = known[first.id].at_us - first.at_us
             else:
                 continue
             item.events = [msgspec.structs.replace(event, at_us=event.at_us + shift_us) for event in item.events]

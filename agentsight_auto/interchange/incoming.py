@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ MAX_AT_US = 253_370_764_800_000_000
 """The year 9999, the store's latest moment."""
 
 _LONGEST_ID = 255
+_EVENT_ID = re.compile(r"[0-9a-f]{32}")
 _TIME_KEYS = ("timestamp", "created_at", "created")
 _PER_SECOND = ((1e11, 1_000_000), (1e14, 1_000), (1e17, 1))
 """Numbers below these bounds are seconds, milliseconds, microseconds since 1970; beyond them nanoseconds."""
@@ -135,9 +137,12 @@ def make_events(
     """Return the events of the facts, checked; an id that the line does not give follows from conversation and part.
 
     Raises:
-        BadConversation: a field of the wrong type.
+        BadConversation: a field of the wrong type, or an event id that is none.
     """
     events = []
+    wrong = next((fact for fact in facts if not _is_event_id(fact.event_id)), None)
+    if wrong is not None:
+        raise BadConversation(f"{wrong.part}: the event id is not 32 hex digits")
     for fact, at_us in zip(facts, times, strict=True):
         event_id = fact.event_id or derived_id(at_us if has_times else 0, conversation_id, fact.part)
         document = {"id": event_id, "conversation_id": conversation_id, "at_us": at_us, **fact.fields}
@@ -146,6 +151,11 @@ def make_events(
         except msgspec.ValidationError as error:
             raise BadConversation(f"{fact.part}: {error}") from error
     return events
+
+
+def _is_event_id(given: object) -> bool:
+    """Tell whether this is an event id, or nothing."""
+    return given is None or (isinstance(given, str) and _EVENT_ID.fullmatch(given) is not None)
 
 
 def _shown(value: Any) -> str:

@@ -1,6 +1,6 @@
 """What the store knows of the conversations of a batch, and what no event can tell it.
 
-In: conversations on their way in. Out: their rows, and when their first events happened; marks, deletions and places.
+In: conversations on their way in. Out: their rows and messages in the store; marks, deletions and places.
 Loses: nothing; a mark or a deletion is only ever added.
 """
 
@@ -16,6 +16,7 @@ from agentsight_auto.store.event_rows import id_bytes
 from agentsight_auto.store.schema import conversations, messages
 
 _VALUES_A_STATEMENT = 500
+_COMPARED = 100
 
 
 class Stored:
@@ -36,15 +37,30 @@ class Stored:
                 found.update({row.conversation_id: row for row in connection.execute(query)})
         return found
 
-    def times(self, event_ids: Sequence[str]) -> dict[str, int]:
-        """Return the capture times of those messages and actions that are stored, by event id."""
+    def messages(self, event_ids: Sequence[str]) -> dict[str, Any]:
+        """Return the rows of those messages and actions that are stored, by event id."""
         agent_id = self._database.agent_id(self.agent)
         found = {}
         with self._database.read() as connection:
             for part in _parts([id_bytes(event_id) for event_id in event_ids]):
                 query = messages.select().where(messages.c.agent_id == agent_id, messages.c.event_id.in_(part))
-                found.update({row.event_id.hex(): row.at_us for row in connection.execute(query)})
+                found.update({row.event_id.hex(): row for row in connection.execute(query)})
         return found
+
+    def differing(self, known: Sequence[AnyEvent]) -> set[str]:
+        """Return the ids of those stored messages and actions that say something else, or elsewhere, than these events.
+
+        Only the beginning of a text is compared: limits may have been others when it was stored.
+        """
+        told = [event for event in known if isinstance(event, Message | Action)]
+        rows = self.rows(list({event.conversation_id for event in told}))
+        stored = self.messages([event.id for event in told])
+        return {
+            event.id
+            for event in told
+            if (row := stored.get(event.id)) is not None
+            and (row.conversation_pk != rows[event.conversation_id].id or not _says(row, event))
+        }
 
     def complete(self, incoming: Sequence[Incoming]) -> None:
         """Add marks, deletions and places where the store has none."""
@@ -61,6 +77,12 @@ class Stored:
 def first_of_its_own(events: Sequence[AnyEvent]) -> AnyEvent | None:
     """Return the first event that the store keeps under its id as a message."""
     return next((event for event in events if isinstance(event, Message | Action | Button | Attachments)), None)
+
+
+def _says(row: Any, event: Message | Action) -> bool:
+    if isinstance(event, Action):
+        return bool(row.action_name == event.action_name)
+    return bool(row.action_name is None and row.content[:_COMPARED] == event.content[:_COMPARED])
 
 
 def _missing(row: Any, incoming: Incoming) -> dict[str, Any]:

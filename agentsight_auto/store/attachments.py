@@ -12,7 +12,7 @@ import re
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from agentsight_auto.exceptions import InvalidAttachmentException
 
@@ -26,6 +26,14 @@ _CHUNK_BYTES = 1024 * 1024
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
+class Incoming(NamedTuple):
+    """Content that was received but not kept yet."""
+
+    sha256: str
+    size_bytes: int
+    temporary: Path
+
+
 class AttachmentFolder:
     """A folder of attachments: ``<first two hex digits>/<sha256>``, folders 0700, files 0600."""
 
@@ -35,11 +43,21 @@ class AttachmentFolder:
     def write(self, data: bytes | BinaryIO) -> tuple[str, int]:
         """Keep the content and return its SHA-256 (64 hex digits) and size in bytes.
 
-        A file object is read from where it stands, in chunks. The same content twice is one file.
-
         Raises:
             InvalidAttachmentException: more than 25 MB, or the object does not give bytes.
             OSError: the folder cannot be written to.
+        """
+        incoming = self.receive(data)
+        self.keep(incoming)
+        return incoming.sha256, incoming.size_bytes
+
+    def receive(self, data: bytes | BinaryIO) -> Incoming:
+        """Write the content to a temporary file, which `keep` or `discard` must follow.
+
+        A file object is read from where it stands, in chunks.
+
+        Raises:
+            InvalidAttachmentException, OSError: as in `write`; nothing is left behind.
         """
         _make_folder(self._folder)
         descriptor, name = tempfile.mkstemp(prefix=".incoming-", dir=self._folder)  # mode 0600
@@ -47,14 +65,28 @@ class AttachmentFolder:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 digest, size_bytes = _copy(data, file)
-            target = self.path(digest)
-            _make_folder(target.parent)
-            temporary.replace(target)
         except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
+            _remove(temporary)
             raise
-        return digest, size_bytes
+        return Incoming(digest, size_bytes, temporary)
+
+    def keep(self, incoming: Incoming) -> None:
+        """Put what was received into its place; the same content twice is one file.
+
+        Raises:
+            OSError: the folder cannot be written to; nothing is left behind.
+        """
+        target = self.path(incoming.sha256)
+        try:
+            _make_folder(target.parent)
+            incoming.temporary.replace(target)
+        except BaseException:
+            self.discard(incoming)
+            raise
+
+    def discard(self, incoming: Incoming) -> None:
+        """Remove what was received."""
+        _remove(incoming.temporary)
 
     def path(self, sha256: str) -> Path:
         """Return where the content of this digest lies, whether it exists or not.
@@ -65,6 +97,11 @@ class AttachmentFolder:
         if not isinstance(sha256, str) or not _DIGEST.fullmatch(sha256):
             raise InvalidAttachmentException(f"{sha256!r:.80} is not a SHA-256 of 64 lower-case hex digits.")
         return self._folder / sha256[:2] / sha256
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
 
 
 def _make_folder(folder: Path) -> None:

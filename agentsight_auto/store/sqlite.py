@@ -30,7 +30,18 @@ LOCK_WAIT_S = 30.0
 
 
 class Handle(sqlite3.Connection):
-    """A driver connection that can be referred to weakly, so that a forked child finds what it must not touch."""
+    """A driver connection that can be referred to weakly, so that a forked child finds what it must not touch.
+
+    One that nobody closed, because a client with a home of its own was let go, closes itself.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._pid = os.getpid()
+
+    def __del__(self) -> None:
+        if getattr(self, "_pid", None) == os.getpid():
+            self.close()
 
 
 handles: weakref.WeakSet[Handle] = weakref.WeakSet()

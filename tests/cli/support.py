@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,7 @@ class Cli:
 def start(*arguments: str, home: Path, **options: Any) -> subprocess.Popen[bytes]:
     """Start ``python -m agentsight_auto`` in a process of its own."""
     command = [sys.executable, "-m", "agentsight_auto", *arguments, "--home", str(home)]
+    options.setdefault("env", {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"})
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     return subprocess.Popen(command, cwd=ROOT, **{**pipes, **options})
 

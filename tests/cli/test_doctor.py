@@ -251,3 +251,16 @@ def test_a_remote_api_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Non
     listed = cli("list")
     assert listed.code == 1
     assert len(listed.err.strip().splitlines()) == 1
+
+
+def test_a_home_that_cannot_be_made_is_explained(cli: Cli) -> None:
+    """A name that no file system takes: doctor explains, readers fail with a line."""
+    cli.home.mkdir(mode=0o700)
+    cli.home = cli.home / ("x" * 300)
+    done = cli("doctor")
+    assert done.code == 1
+    assert "problem" in done.out
+    for command in (["list"], ["show", "c"], ["export"], ["stats"]):
+        failed = cli(*command)
+        assert failed.code == 1
+        assert len(failed.err.strip().splitlines()) == 1

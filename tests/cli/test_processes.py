@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from agentsight_auto import events
 
 from .support import ROOT, run, start
@@ -72,6 +74,19 @@ def test_a_reader_that_leaves_early_is_no_error(home: Path, tell: Callable[..., 
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.stdout.readline()
+        process.stdout.close()
+        err = process.stderr.read()
+        assert process.wait(timeout=60) == 1
+    assert err == b""
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["export"], ["doctor"]])
+def test_a_reader_that_never_reads_is_no_error(home: Path, tell: Callable[..., None], arguments: list[str]) -> None:
+    """What is still buffered at the end is dropped without a word."""
+    tell(*many(2))
+    with start(*arguments, home=home) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
         process.stdout.close()
         err = process.stderr.read()
         assert process.wait(timeout=60) == 1

@@ -200,3 +200,14 @@ def test_instances_with_their_own_settings_live_side_by_side(runtime: Runtime, t
     ours = AgentSightAPI().fetch_conversations()
     assert [found["conversation_id"] for found in ours["results"]] == ["ours"]
     other._runtime.shutdown(5)
+
+
+def test_arguments_keep_the_order_of_the_documented_clients(recorded: Recording) -> None:
+    """Code that passes key, conversation id, endpoint and log level by position goes on to work."""
+    key = "ags_" + "0" * 32 + "_" + "0" * 6
+    own = ConversationTracker(key, "theirs", "https://example.test", "WARNING")
+    settings = own._runtime.settings
+    assert (settings.api_key, settings.conversation_id, settings.endpoint) == (key, "theirs", "https://example.test")
+    tracker.configure(None, "switched")
+    tracker.track_question("hi")
+    assert recorded.conversation_ids == ["switched"]

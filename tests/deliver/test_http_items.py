@@ -136,7 +136,7 @@ def test_a_conversation_that_nobody_knows_is_opened(server: FaultServer, remote:
     remote.deliver([message(conversation_id="new"), message(conversation_id="new")])
     (opened,) = server.sent("conversations")
     assert (opened["conversation_id"], opened["environment"], opened["customer_id"]) == ("new", "development", None)
-    assert [item["conversation"] for item in server.sent("track")] == [1, 1]
+    assert [item["conversation"] for item in server.sent("track")] == [2, 2]
 
 
 def test_a_conversation_that_cannot_be_opened_is_named_by_its_text_id(
@@ -144,7 +144,7 @@ def test_a_conversation_that_cannot_be_opened_is_named_by_its_text_id(
 ) -> None:
     """A refusal to open it does not take the message along."""
     server.behave(lambda asked: Fault("status", 400) if asked.path == "/api/conversations/" else None)
-    assert statuses(remote, messages(1)) == ["stored"]
+    assert statuses(remote, [message(conversation_id="new")]) == ["stored"]
     assert server.sent("track")[0]["conversation"] is None
 
 

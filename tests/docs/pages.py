@@ -10,6 +10,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
+HTTP_PAGE = DOCS / "http-delivery.md"
+"""Its Python blocks run against a server."""
 PAGES = [README, *sorted(DOCS.glob("*.md"))]
 """Every page whose Python blocks run."""
 PROSE = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]

@@ -73,7 +73,7 @@ def test_every_setting_is_on_the_page_with_what_it_accepts() -> None:
     lines = (DOCS / "settings.md").read_text(encoding="utf-8").splitlines()
     rows = {line.split("|")[1].strip(): line for line in lines if line.startswith("| `")}
     assert [setting.name for setting in SETTINGS if f"`{setting.name}`" not in rows] == []
-    assert "from 256 to 1048576" in rows["`max_value_bytes`"]
+    assert "from 512 to 1048576" in rows["`max_value_bytes`"]
     assert "process, disk or memory" in rows["`durability`"]
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, PAGES, blocks, shown_outputs
+from tests.docs.pages import DOCS, HTTP_PAGE, PAGES, blocks, shown_outputs
 
 RUNNER = Path(__file__).parent / "run_page.py"
 TESTING_PAGE = DOCS / "testing.md"
-PAGES_THAT_RUN = [page for page in PAGES if page != TESTING_PAGE and any(block.runs for block in blocks(page))]
+ELSEWHERE = {TESTING_PAGE, HTTP_PAGE}
+"""Pages that need more than a folder: pytest, a server."""
+PAGES_THAT_RUN = [page for page in PAGES if page not in ELSEWHERE and any(block.runs for block in blocks(page))]
 
 
 def run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -105,6 +105,22 @@ def test_a_prefix_keeps_files_with_equal_ids_apart(here: Place) -> None:
     assert contents(here, "tue-1") == ["Tuesday"]
 
 
+def test_equal_ids_with_other_content_are_told(here: Place) -> None:
+    """Nothing is lost silently: what is stored stays, and the line is reported."""
+    here.load_lines(chat("1", "Monday", "Hello"))
+    once = here.export()
+    report = here.load_lines(chat("1", "Tuesday", "Hello"), chat("2", "Wednesday"))
+    assert [(bad.line, "other content" in bad.reason) for bad in report.bad] == [(1, True)]
+    assert report.new == 1
+    assert once in here.export()
+
+
+def test_other_limits_are_no_other_content(here: Place) -> None:
+    """The same file imported again with smaller limits is known."""
+    here.load_lines(chat("1", "x" * 9999))
+    assert here.load_lines(chat("1", "x" * 9999), limits=Limits(text_bytes=500)).bad == []
+
+
 def test_an_import_joins_a_conversation_that_was_recorded(here: Place) -> None:
     """Nothing that is known of it is overridden, and the second import changes nothing."""
     here.load_lines({**chat("c", "live"), "customer_id": "mia", "created": 1_700_000_000})

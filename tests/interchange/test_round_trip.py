@@ -74,6 +74,27 @@ def test_importing_twice_changes_nothing(here: Place, there: Place) -> None:
         assert store.export() == exported
 
 
+def test_a_prefix_makes_a_copy_beside_the_original(here: Place) -> None:
+    """With events and links of its own, and the second time nothing."""
+    everything(here)
+    exported = here.export()
+    report = here.load(exported, id_prefix="copy-")
+    assert (report.new, report.known, report.bad_count) == (3, 0, 0)
+    original, copy = (here.shape(name)["messages"] for name in ("c1", "copy-c1"))
+    assert [message["content"] for message in original] == [message["content"] for message in copy]
+    assert copy[2]["action_logs"][0]["parent_id"] == copy[1]["action_logs"][0]["id"]
+    once = here.export()
+    assert here.load(exported, id_prefix="copy-").bad_count == 0
+    assert here.export() == once
+
+
+def test_an_event_that_is_stored_elsewhere_is_told(here: Place) -> None:
+    """An export whose conversation id was changed by hand does not vanish without a word."""
+    here.tell(events.Message(event_id(1), "c1", NOW_US, "agent", "x"))
+    report = here.load(here.export().replace(b'"c1"', b'"c2"'))
+    assert "other content" in report.bad[0].reason
+
+
 def test_attachments_travel_only_when_asked(here: Place, there: Place) -> None:
     """With their bytes the copy can open them; without it knows what they were."""
     everything(here)
@@ -219,6 +240,25 @@ told = st.one_of(
         source=st.sampled_from(["customer", "platform"]), comment=st.none() | text,
     ),
 )  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_changed_export_is_read_or_refused(here: Place, there: Place, data: st.DataObject) -> None:
+    """Whatever stands in one place of a line, and however often it comes, an import ends with a report."""
+    if here.export() == b"":
+        everything(here)
+    line = next(line for line in map(json.loads, here.export().splitlines()) if line["conversation_id"] == "c1")
+    target, key = line, data.draw(st.sampled_from(sorted(line)))
+    while isinstance(target[key], dict | list) and target[key] and data.draw(st.booleans()):
+        target = target[key]
+        key = data.draw(st.sampled_from(sorted(target) if isinstance(target, dict) else range(len(target))))
+    target[key] = data.draw(
+        values | st.sampled_from(["a" * 32, "0" * 31 + "1", -1, 2**70, "9999-12-31T23:59:59Z", {}, []])
+    )
+    for _ in range(2):
+        report = there.load_lines(line)
+        assert report.new + report.extended + report.unchanged + report.bad_count >= 1
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
