@@ -61,13 +61,13 @@ class AsyncAgentSightAPI:
         if self._own_runtime is not None:
             await asyncio.to_thread(self._own_runtime.shutdown, _CLOSE_WAIT_S)
 
-    def configure(self, **settings: Any) -> None:
+    def configure(self, api_key: str | None = None, endpoint: str | None = None, **settings: Any) -> None:
         """Change settings at run time.
 
         Raises:
             ConfigurationException, InvalidApiKeyException, InvalidConversationDataException: nothing is changed.
         """
-        self._runtime.configure(**settings)
+        self._runtime.configure(api_key=api_key, endpoint=endpoint, **settings)
 
     async def fetch_conversations(
         self,

@@ -6,6 +6,7 @@ import contextlib
 import sys
 
 from agentsight_auto._settings import HOSTED_ENDPOINT, SETTINGS, Setting, Settings
+from agentsight_auto.exceptions import InvalidConversationDataException
 
 HEAD = f"""\
 # Settings
@@ -26,7 +27,7 @@ default: the program it runs in goes on.
 
 Where events go: with neither key nor endpoint, the embedded store in the home folder. A key without an endpoint means
 `{HOSTED_ENDPOINT}`, an endpoint without a key is an error at the first call that needs it: see
-[Delivery](delivery.md#remote-apis).
+[Delivery over HTTP](http-delivery.md).
 One line at level INFO of the logger `agentsight_auto` says which it is, and `agentsight-auto doctor` does.
 
 | setting | environment variable | default | accepted | meaning |
@@ -63,7 +64,7 @@ def default_of(setting: Setting) -> str:
 
 def accepted_by(setting: Setting) -> str:
     """Return what the setting's reader says that it expects; nothing where it takes any text."""
-    with contextlib.suppress(TypeError):
+    with contextlib.suppress(TypeError, InvalidConversationDataException):
         try:
             setting.read(UNREADABLE)
         except ValueError as error:

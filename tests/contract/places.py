@@ -98,11 +98,10 @@ def clients_over(home: Path, server: Server | None, key: str | None = None) -> I
     """Give the ready-made clients' twins over the embedded store in `home`, or over the server."""
     remote = {} if server is None else {"endpoint": server.address, "api_key": key or server.new_key()}
     runtime = Runtime(clock=SteadyClock(), home=home, **remote)
-    before = _runtime.set_default(runtime)
     try:
-        yield Clients(ConversationTracker(), AgentSightAPI(), ConversationManager(), AsyncAgentSightAPI())
+        with _runtime.used_as_default(runtime):
+            yield Clients(ConversationTracker(), AgentSightAPI(), ConversationManager(), AsyncAgentSightAPI())
     finally:
-        _runtime.set_default(before)
         runtime.shutdown(5)
 
 

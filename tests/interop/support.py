@@ -36,23 +36,24 @@ ATTACHMENT_FIELDS = ("id", "type", "filename", "mime_type", "size_bytes")
 FEEDBACK_FIELDS = ("id", "sentiment", "source", "comment", "metadata", "created_at")
 
 
-def install_published_client(folder: Path) -> Path:
+def install_published_client(folder: Path, package: str = PUBLISHED) -> Path:
     """Return Python of an environment with the published client; made once, and used by all test processes."""
-    home = folder / PUBLISHED.replace("==", "-")
+    home = folder / package.replace("==", "-")
     python = home / "bin" / "python"
     if python.exists():
         return python
-    shutil.rmtree(home, ignore_errors=True)  # of a Python that is gone
+    if python.is_symlink() and not python.exists():
+        shutil.rmtree(home, ignore_errors=True)  # of a Python that is gone
     making = Path(tempfile.mkdtemp(dir=folder))
     commands = (
         [sys.executable, "-m", "venv", str(making)],
-        [str(making / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PUBLISHED],
+        [str(making / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package],
     )
     for command in commands:
         done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, timeout=100)
         if done.returncode:
             shutil.rmtree(making, ignore_errors=True)
-            reason = f"{PUBLISHED} cannot be installed: {(done.stderr or done.stdout).strip()[-300:]}"
+            reason = f"{package} cannot be installed: {(done.stderr or done.stdout).strip()[-300:]}"
             if os.environ.get(REQUIRED):
                 pytest.fail(reason)
             pytest.skip(reason)
@@ -70,25 +71,26 @@ def clean_environment(**variables: str) -> dict[str, str]:
 
 
 class PublishedClient:
-    """Runs scenarios of ``drive_published.py``, each in a process of its own."""
+    """Runs scenarios of ``drive_published.py``, or of another script, each in a process of its own."""
 
-    def __init__(self, python: Path, address: str, key: str) -> None:
+    def __init__(self, python: Path, address: str, key: str, script: str = "drive_published.py") -> None:
         self._python = python
+        self._script = script
         self.address = address
         self.key = key
 
     def with_key(self, key: str) -> PublishedClient:
         """Return the same client with another key."""
-        return PublishedClient(self._python, self.address, key)
+        return PublishedClient(self._python, self.address, key, self._script)
 
     def at(self, address: str) -> PublishedClient:
         """Return the same client with another endpoint."""
-        return PublishedClient(self._python, address, self.key)
+        return PublishedClient(self._python, address, self.key, self._script)
 
     def run(self, scenario: str, **arguments: Any) -> Any:
         """Return what the scenario says."""
         done = subprocess.run(
-            [str(self._python), str(HERE / "drive_published.py"), scenario, json.dumps(arguments)],
+            [str(self._python), str(HERE / self._script), scenario, json.dumps(arguments)],
             env=clean_environment(AGENTSIGHT_API_KEY=self.key, AGENTSIGHT_API_ENDPOINT=self.address),
             cwd=self._python.parent,
             capture_output=True,

@@ -74,13 +74,16 @@ def test_an_endpoint_without_a_key_fails_at_the_first_call_that_needs_it(server:
 
 
 def test_recording_for_an_endpoint_without_a_key_waits(server: FaultServer) -> None:
-    """Nothing is lost, nothing is sent, and the results say that it is kept; a key sets it going."""
+    """Nothing is sent and nothing is lost: sending says what is missing, and with a key it goes on its way."""
     tracker = ConversationTracker(endpoint=server.url)
     tracker.get_or_create_conversation("c-1")
     tracker.track_human_message("hello")
-    result = tracker.send_tracked_data(timeout_s=0.3)
-    assert [item["success"] for item in result["items"]] == [False, False]
+    with pytest.raises(NoApiKeyException):
+        tracker.send_tracked_data()
     assert server.asked == []
+    tracker.configure(api_key=KEY)
+    tracker._runtime.flush(5)
+    assert [event["kind"] for event in server.events.values()] == ["conversation", "message"]
     tracker._runtime.shutdown(2)
 
 

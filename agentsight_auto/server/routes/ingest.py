@@ -14,17 +14,17 @@ from starlette.responses import Response
 
 from agentsight_auto.server.bodies import parse_json
 from agentsight_auto.server.errors import ApiError, field_error, json_response
-from agentsight_auto.server.projection.blocks import Block, Read, read_block
+from agentsight_auto.server.projection.blocks import Read, read_block
 from agentsight_auto.server.routing import Call, Operation
 
 _MOST_LISTED = 20
 
 
 class IngestBody(msgspec.Struct):
-    """Blocks of conversations; `sdk` is not used."""
+    """Blocks of conversations, each with `conversation_id`, what is known of it, and `spans`; `sdk` is not used."""
 
-    conversations: list[Block]
-    sdk: dict[str, Any] | None = None
+    conversations: list[dict[str, Any]]
+    sdk: Any = None
 
 
 class BlockAnswer(msgspec.Struct):
