@@ -6,6 +6,7 @@ import contextlib
 import sys
 
 from agentsight_auto._settings import HOSTED_ENDPOINT, SETTINGS, Setting, Settings
+from agentsight_auto.exceptions import InvalidConversationDataException
 
 HEAD = f"""\
 # Settings
@@ -62,7 +63,7 @@ def default_of(setting: Setting) -> str:
 
 def accepted_by(setting: Setting) -> str:
     """Return what the setting's reader says that it expects; nothing where it takes any text."""
-    with contextlib.suppress(TypeError):
+    with contextlib.suppress(TypeError, InvalidConversationDataException):
         try:
             setting.read(UNREADABLE)
         except ValueError as error:
