@@ -114,9 +114,7 @@ class ServedBackend(EmbeddedBackend):
         """
         with self._database.read() as connection:
             row = self._message_row(connection, message_id)
-            message = served_shapes.dress_message(
-                shapes.load_message(connection, row, self._link), row.conversation_pk
-            )
+            message = served_shapes.dress_message(shapes.load_message(connection, row, self._link), row.conversation_pk)
             served_details.fill_messages(connection, self._agent_id, [message])
             return message
 

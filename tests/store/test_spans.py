@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import delete
 
 from agentsight_auto.events import Message, TokenUsage
@@ -50,7 +51,8 @@ def test_an_upgrade_names_the_actions_that_were_performed(tmp_path: Path) -> Non
                 VALUES (1, 1, 'c1', 0, 0), (2, 2, 'c1', 0, 0);
             INSERT INTO messages (agent_id, conversation_pk, event_id, kind, sender, content, action_name, at_us)
                 VALUES (1, 1, x'01', 'action', 'agent', '', 'find', 0), (1, 1, x'02', 'action', 'agent', '', 'find', 0),
-                       (1, 1, x'03', 'message', 'agent', 'hi', NULL, 0), (2, 2, x'04', 'action', 'agent', '', 'find', 0);
+                       (1, 1, x'03', 'message', 'agent', 'hi', NULL, 0),
+                       (2, 2, x'04', 'action', 'agent', '', 'find', 0);
         """)
     database = Database.open(path)
     found = rows(database, "SELECT agent_id, name, display_name, description FROM actions ORDER BY agent_id")
@@ -93,13 +95,9 @@ def test_the_same_span_id_in_two_conversations_is_two_spans(database: Database) 
 def test_a_failure_stores_nothing_of_the_conversation(database: Database) -> None:
     """The archive, its messages and the new fields are one transaction."""
     fact = Message(new_id(), "c1", T0_US, "agent", "hello")
-    unstorable = span("2", attributes={"x": {1, 2}.__class__})
-    try:
+    unstorable = span("2", attributes={"x": set})
+    with pytest.raises(TypeError):
         archive(database, told(span("1", facts=[fact]), unstorable, fields={"name": "N"}), agent="default")
-    except TypeError:
-        pass
-    else:
-        raise AssertionError("a class is no JSON")
     for table in ("spans", "messages", "conversations"):
         assert rows(database, f"SELECT * FROM {table}") == [], table
 
