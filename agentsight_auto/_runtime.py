@@ -7,35 +7,24 @@ Loses: what cannot be encoded even after sanitising, counted by `_guard.failures
 from __future__ import annotations
 
 import contextlib
-import functools
-import logging
-import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from ._clock import Clock
 from ._context import CurrentVariable
-from ._guard import logger, warn_at_most_once_a_minute
+from ._guard import warn_at_most_once_a_minute
 from ._ids import IdSource
-from ._settings import (
-    HOSTED_ENDPOINT,
-    Settings,
-    check_arguments,
-    check_remote,
-    check_setting,
-    load_settings,
-    prepare_home,
-)
+from ._opening import announce, mind_forks, open_embedded, open_http, open_remote
+from ._settings import Settings, check_arguments, check_remote, check_setting, load_settings, prepare_home
 from .deliver.local import LocalDestination
 from .deliver.pipeline import FlushReport, Pipeline, PipelineOptions
 from .deliver.recent import Replies
 from .events import AnyEvent, encode_event
-from .exceptions import ConversationTrackingException, StoreException
+from .exceptions import ConversationTrackingException
 from .snapshot import safe_json
 from .store.attachments import AttachmentFolder
 
@@ -44,7 +33,7 @@ if TYPE_CHECKING:
     from .deliver.destination import Destination
     from .query.backend import Backend
     from .query.embedded import EmbeddedBackend
-    from .query.remote import AsyncRemoteReader, RemoteBackend
+    from .query.remote import RemoteBackend
 
 _READ_WAIT_S = 2.0
 _PIPELINE_SETTINGS = frozenset(
@@ -66,32 +55,10 @@ _PIPELINE_SETTINGS = frozenset(
 
 _runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
 
-_FORK_PATIENCE_S = 1.0
-_importing = threading.Lock()
-"""Held while the store's modules are imported: a child forked then could never import them, because Python's own lock
-of a half-imported module stays taken in it. So a fork waits for the import, a second at most."""
 
-
-@functools.cache
-def _mind_forks() -> None:
-    has_waited = False
-
-    def before() -> None:
-        nonlocal has_waited
-        has_waited = _importing.acquire(timeout=_FORK_PATIENCE_S)
-
-    def in_parent() -> None:
-        if has_waited:
-            _importing.release()
-
-    def in_child() -> None:
-        global _importing
-        _importing = threading.Lock()
-        for runtime in list(_runtimes):
-            runtime.renew_after_fork()
-
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
+def _renew_after_fork() -> None:
+    for runtime in list(_runtimes):
+        runtime.renew_after_fork()
 
 
 class Recorder(Protocol):
@@ -137,7 +104,7 @@ class Runtime:
         self.has_warned_of_implicit = False
         check_arguments(arguments)
         _runtimes.add(self)
-        _mind_forks()
+        mind_forks(_renew_after_fork)
 
     def renew_after_fork(self) -> None:
         """In a forked child: ids of its own, and locks that no thread of the parent holds."""
@@ -157,7 +124,7 @@ class Runtime:
             if self._settings is not None:
                 return self._settings
             settings = self._settings = load_settings(self._arguments)
-        _announce(settings)
+        announce(settings)
         return settings
 
     def configure(self, **changes: Any) -> None:
@@ -179,7 +146,7 @@ class Runtime:
                 pipeline, self._pipeline = self._pipeline, None
                 backends = self._take_backends()
                 self._replies = Replies()
-        _announce(after)
+        announce(after)
         if pipeline is not None:
             pipeline.shutdown(_READ_WAIT_S)
         for backend in backends:
@@ -314,83 +281,7 @@ class Runtime:
         settings = self.settings
         if not settings.is_remote:
             return LocalDestination(lambda: self._embedded_backend().ingest)
-        endpoint, api_key = check_remote(settings)
-        with _importing:
-            from .deliver.http import HttpDestination  # noqa: PLC0415 - loads httpx
-
-        return HttpDestination(endpoint, api_key, self.attachments(), replies=self._replies)
-
-
-def open_remote(settings: Settings) -> RemoteBackend:
-    """Make what asks the remote API of these settings; opens no connection yet.
-
-    Raises:
-        NoApiKeyException: an endpoint is set without a key.
-        ConfigurationException: the endpoint is plain HTTP to another machine.
-    """
-    endpoint, api_key = check_remote(settings)
-    with _importing:
-        from ._http.client import HttpClient  # noqa: PLC0415 - loads httpx
-        from .query.remote import RemoteBackend  # noqa: PLC0415
-
-    return RemoteBackend(HttpClient(endpoint, api_key))
-
-
-def open_remote_async(settings: Settings) -> AsyncRemoteReader:
-    """Make what asks the remote API of these settings on an event loop; opens no connection yet.
-
-    Raises:
-        NoApiKeyException: an endpoint is set without a key.
-        ConfigurationException: the endpoint is plain HTTP to another machine.
-    """
-    endpoint, api_key = check_remote(settings)
-    from ._http.async_client import AsyncHttpClient  # noqa: PLC0415 - loads httpx
-    from .query.remote import AsyncRemoteReader  # noqa: PLC0415
-
-    return AsyncRemoteReader(AsyncHttpClient(endpoint, api_key))
-
-
-def open_embedded(settings: Settings) -> EmbeddedBackend:
-    """Open the embedded store of these settings for queries and edits.
-
-    Raises:
-        StoreException: the file is not a store, or from a newer version.
-    """
-    with _importing:
-        from .query.embedded import EmbeddedBackend  # noqa: PLC0415 - loads SQLAlchemy
-        from .store.database import Database  # noqa: PLC0415
-        from .store.geo import GeoLookup  # noqa: PLC0415
-
-    try:
-        prepare_home(settings.home)
-    except OSError as error:
-        raise StoreException(
-            f"The folder {settings.home} cannot be made: {error}. Set AGENTSIGHT_HOME to a folder that can be written."
-        ) from error
-    return EmbeddedBackend(
-        Database.open(settings.store_path),
-        AttachmentFolder(settings.attachments_path),
-        geo=GeoLookup(None if settings.geoip_db is None else Path(settings.geoip_db)),
-        escalation_actions=settings.escalation_actions,
-    )
-
-
-def _announce(settings: Settings) -> None:
-    """Log what is odd about the settings and where events go; no lock is held, as log handlers may record."""
-    for problem in settings.problems:
-        logger.warning("agentsight-auto ignores a setting: %s", problem)
-    if settings.log_level is not None:
-        logging.getLogger("agentsight_auto").setLevel(settings.log_level)
-    logger.info("agentsight-auto records to %s", describe_target(settings))
-
-
-def describe_target(settings: Settings) -> str:
-    """Say in words where events go."""
-    if settings.disabled:
-        return "nowhere: AGENTSIGHT_DISABLED is set"
-    if settings.is_remote:
-        return settings.endpoint or HOSTED_ENDPOINT
-    return f"the embedded store {settings.store_path}"
+        return open_http(settings, self.attachments(), self._replies)
 
 
 def _pipeline_options(settings: Settings) -> PipelineOptions:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from typing_extensions import Self
 
 from . import _runtime
+from ._opening import open_remote_async
 from .api import cursor_of
 
 if TYPE_CHECKING:
@@ -171,5 +172,5 @@ class AsyncAgentSightAPI:
         settings = runtime.settings
         wanted = (settings.endpoint, settings.api_key)
         if self._reader is None or self._reader_of != wanted:
-            self._reader, self._reader_of = _runtime.open_remote_async(settings), wanted
+            self._reader, self._reader_of = open_remote_async(settings), wanted
         return self._reader

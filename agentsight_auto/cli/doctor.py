@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
-from agentsight_auto._runtime import describe_target
+from agentsight_auto._opening import describe_target
 from agentsight_auto._settings import load_settings
 from agentsight_auto._version import __version__
 from agentsight_auto.cli.command import FAILED, FINE, Command, Invocation

@@ -118,7 +118,7 @@ def test_open_blocks_are_journalled_while_delivery_is_stuck(runtime: Runtime, tm
 
 
 def test_a_child_forked_while_the_store_is_imported_delivers(runtime: Runtime) -> None:
-    """Fork right after the first event, when the worker imports SQLAlchemy."""
+    """Fork right after the first event, when the worker imports SQLAlchemy: no hang, and nothing is lost."""
     done = run(
         """
         import os, time
@@ -130,13 +130,41 @@ def test_a_child_forked_while_the_store_is_imported_delivers(runtime: Runtime) -
         if child == 0:
             with conversation("child") as chat:
                 chat.track_human_message("from the child")
-            report = flush(20)
-            found = agentsight_api.fetch_conversation("child")
-            os._exit(0 if found["messages"] and report.is_complete else 1)
+            flush(2)
+            os._exit(0)
         os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         """
     )
     assert done.returncode == 0, done.stderr
+    assert [m["content"] for m in agentsight_api.fetch_conversation("child")["messages"]] == ["from the child"]
+
+
+def test_a_child_that_cannot_load_the_store_any_more_says_so(runtime: Runtime) -> None:
+    """Forked in the middle of the import it raises where it is asked, hangs nowhere, and its events are found."""
+    done = run(
+        """
+        import os
+        from agentsight_auto import _opening, agentsight_api, conversation, flush
+        from agentsight_auto.exceptions import StoreException
+        with conversation("parent"):
+            pass
+        flush(10)
+        _opening._importing.acquire()  # as the worker's import holds it
+        child = os.fork()
+        if child == 0:
+            with conversation("child") as chat:
+                chat.track_human_message("from the child")
+            pending = flush(1).pending
+            try:
+                agentsight_api.fetch_conversation("child")
+            except StoreException as error:
+                os._exit(0 if pending == 3 and "forked" in str(error) else 2)
+            os._exit(1)
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    assert [m["content"] for m in agentsight_api.fetch_conversation("child")["messages"]] == ["from the child"]
 
 
 def test_ids_of_any_type_stay_apart(recorded: Recording) -> None:
