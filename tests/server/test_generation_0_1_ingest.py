@@ -155,6 +155,15 @@ def test_a_body_that_is_sent_again_takes_nothing_back(client: Client) -> None:
     assert whole(client)["name"] == "new"
 
 
+def test_a_span_that_is_twice_in_one_body_is_one(client: Client) -> None:
+    """In one block or in two of the same conversation: the first counts."""
+    other = turn(said("end_user", "other", 1))
+    first, second = send(client, block(turn(ASKED), other, llm("1" * 16, 5, 1), llm("1" * 16, 5, 1)), block(other))
+    assert (first["new_spans"], first["known_spans"], second["known_spans"]) == (2, 2, 1)
+    assert texts(client) == ["where is it?"]
+    assert [row["calls"] for row in listed(client, "/api/token-usage/")] == [1]
+
+
 def test_fields_of_a_block_overwrite_and_absent_ones_do_not(client: Client) -> None:
     """Metadata replaces the whole document, an empty one clears it; older clients' events do not take it back."""
     fields = {"customer_id": "u1", "customer_ip_address": "203.0.113.7", "device": "mobile", "source": "web",

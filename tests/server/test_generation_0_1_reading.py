@@ -345,6 +345,7 @@ def test_there_are_no_tickets_and_no_imports(client: Client) -> None:
 def test_no_other_agent_sees_or_changes_any_of_it(served: Served, filled: Client) -> None:
     """Rows of another agent are absent from every list, by every id."""
     filled.say("c1", "hello")
+    before = whole(filled), listed(filled, ACTIONS)
     other = served.client("other")
     for path in (SPANS, USAGE, ACTIONS, "/api/feedbacks/"):
         assert listed(other, path) == []
@@ -360,5 +361,6 @@ def test_no_other_agent_sees_or_changes_any_of_it(served: Served, filled: Client
         other.patch(f"{ACTIONS}{action}/", {"name": "stolen"}),
     ]
     assert [answer.status_code for answer in tried] == [404] * len(tried)
+    assert (whole(filled), listed(filled, ACTIONS)) == before
     send(other, block(turn(said("end_user", "mine", 1)), to="c1"))
     assert (texts(other), "mine" in texts(filled)) == (["mine"], False)
