@@ -146,10 +146,9 @@ def test_a_child_that_cannot_load_the_store_any_more_says_so(runtime: Runtime) -
         import os
         from agentsight_auto import _opening, agentsight_api, conversation, flush
         from agentsight_auto.exceptions import StoreException
+        _opening._importing.acquire()  # as the worker's import holds it
         with conversation("parent"):
             pass
-        flush(10)
-        _opening._importing.acquire()  # as the worker's import holds it
         child = os.fork()
         if child == 0:
             with conversation("child") as chat:
