@@ -244,10 +244,10 @@ def test_a_working_directory_that_is_gone_breaks_nothing(tmp_path: Path, monkeyp
     """With and without AGENTSIGHT_HOME."""
     code = f"""
         import os, shutil
+        from agentsight_auto import conversation, flush  # Python itself cannot import from a folder that is gone
         os.makedirs({str(tmp_path / "gone")!r}, exist_ok=True)
         os.chdir({str(tmp_path / "gone")!r})
         shutil.rmtree({str(tmp_path / "gone")!r})
-        from agentsight_auto import conversation, flush
         with conversation("c") as chat:
             chat.track_human_message("x")
         print(flush(5).captured)
