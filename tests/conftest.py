@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,9 @@ def _clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGENTSIGHT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(_guard, "raise_errors", True)
     _guard._last_logged.clear()
+    for name in ("agentsight_auto", "agentsight_auto.server.access"):  # as another test's settings may have left them
+        logging.getLogger(name).setLevel(logging.NOTSET)
+        logging.getLogger(name).propagate = True
 
 
 @pytest.fixture
