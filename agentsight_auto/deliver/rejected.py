@@ -1,7 +1,7 @@
 """Events that the destination refused, kept with the reason until somebody decides.
 
 In: the reason and the line of a refused event. Out: a list, and the lines again for another try.
-Loses: the oldest beyond 16 MiB, counted in `Rejected.pushed_out_bytes`.
+Loses: the oldest beyond 16 MiB, counted in `Rejected.pushed_out_bytes` and logged.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from agentsight_auto._guard import warn_at_most_once_a_minute
 from agentsight_auto.deliver.locks import OPEN_FLAGS, wait_for_lock
 from agentsight_auto.deliver.set_aside import prune_oldest
 from agentsight_auto.events import AnyEvent, UnreadableEvent, decode_event
@@ -64,7 +65,12 @@ class Rejected:
             fd = os.open(newest, os.O_WRONLY | os.O_APPEND | os.O_CREAT | OPEN_FLAGS, 0o600)
             with os.fdopen(fd, "ab") as file:
                 file.write(data)
-            self.pushed_out_bytes += prune_oldest(self._files(), self._limit_bytes)
+            pushed_out_bytes = prune_oldest(self._files(), self._limit_bytes)
+        if pushed_out_bytes:
+            self.pushed_out_bytes += pushed_out_bytes
+            warn_at_most_once_a_minute(
+                "rejected", "agentsight-auto: the oldest rejected events are no longer kept: %d bytes", pushed_out_bytes
+            )
 
     def list(self) -> list[RejectedEvent]:
         """Return what was refused, oldest first; nothing if there is no such folder."""
