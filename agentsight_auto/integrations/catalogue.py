@@ -29,4 +29,7 @@ class Integration(NamedTuple):
 
 _HERE = "agentsight_auto.integrations"
 
-CATALOGUE: tuple[Integration, ...] = ()
+CATALOGUE: tuple[Integration, ...] = (
+    Integration("anthropic", "anthropic", f"{_HERE}.anthropic_sdk:install", "anthropic", "0.49"),
+    Integration("openai", "openai", f"{_HERE}.openai_sdk:install", "openai", "1.66"),
+)
