@@ -25,7 +25,7 @@ RARE_CUSTOMER = "customer-rare"
 
 _SYLLABLES = [
     onset + vowel + coda
-    for onset in ("b", "br", "c", "ch", "d", "f", "g", "gr", "h", "j", "l", "m", "n", "p", "r", "s", "st", "t", "tr", "v")
+    for onset in ("b", "br", "c", "ch", "d", "f", "g", "gr", "h", "j", "l", "m", "n", "p", "r", "s", "st", "t", "tr")
     for vowel in ("a", "e", "i", "o", "u", "ea", "ou")
     for coda in ("", "", "n", "r", "s", "t", "l", "ng", "ck")
 ]  # fmt: skip
