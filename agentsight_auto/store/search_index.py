@@ -4,8 +4,8 @@ In: texts of messages and names of conversations, in the transaction that stores
 Loses: nothing; where SQLite has no FTS5 the agent's index is marked as having a gap, nobody trusts it then, and the
 next process whose SQLite has FTS5 makes it anew.
 
-``message_search`` has a document for what one batch adds to one conversation (`search_documents` says of which), so that
-a word that is said often in a conversation costs once. What an action says is not in it: `conversation_actions` has
+``message_search`` has a document for what one batch adds to one conversation (`search_documents` says of which): a word
+that is said often there costs once. What an action says is not in it: `conversation_actions` has
 the names. ``name_search`` has one for each conversation: its ids and its name, each on a line. Texts are case-folded.
 Both keep no text and no positions: whoever finds candidates here looks into the rows.
 """
