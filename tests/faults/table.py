@@ -99,10 +99,17 @@ class _Line:
         return "holds" + ("; not provoked: " + "; ".join(dict.fromkeys(self.cannot)) if self.cannot else "")
 
     def cells(self) -> list[str]:
-        """Return the cells of the row after its name."""
-        asked = "; ".join(f"{one.name} {one.asked}" for one in self.figures)
-        reached = "; ".join(f"{one.name} {one.reached}" for one in self.figures)
-        return ["; ".join(dict.fromkeys(self.provoked)), asked, reached, self.verdict]
+        """Return the cells of the row after its name; what several tests say of one figure stands together."""
+        asked = {one.name: one.asked for one in self.figures}
+        reached: dict[str, dict[str, None]] = {}
+        for one in self.figures:
+            reached.setdefault(one.name, {})[one.reached] = None
+        return [
+            "; ".join(dict.fromkeys(self.provoked)),
+            "; ".join(f"{name} {figure}" for name, figure in asked.items()),
+            "; ".join(f"{name} {' / '.join(figures)}" for name, figures in reached.items()),
+            self.verdict,
+        ]
 
 
 class Table:
