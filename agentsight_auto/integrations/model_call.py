@@ -29,44 +29,29 @@ _told_usages: OrderedDict[str, None] = OrderedDict()
 _told_prompts: OrderedDict[tuple[str, str, int, str], None] = OrderedDict()
 
 
-class ModelCall(Frame):
+class ModelCall(Frame, kw_only=True, weakref=True):
     """A running call. Begin it, then end it once: with a reply, an error, or as closed early."""
 
-    __slots__ = (
-        "__weakref__",
-        "_first_ns",
-        "_inner",
-        "_inside",
-        "_integration",
-        "_started_ns",
-        "at_us",
-        "is_finished",
-        "request",
-        "retries",
-    )
-
-    def __init__(self, integration: str, request: Request, outer: Frame) -> None:
-        super().__init__(outer.conversation, None, outer)
-        self.request = request
-        self.retries = 0
-        self.is_finished = False
-        self.at_us = 0
-        self._integration = integration
-        self._inside = outer if isinstance(outer, ModelCall) and not outer.is_finished else None
-        self._inner: list[Reply] = []
-        self._started_ns = 0
-        self._first_ns = 0
+    integration: str
+    request: Request
+    retries: int = 0
+    is_finished: bool = False
+    at_us: int = 0
+    inside: ModelCall | None = None
+    inner: list[Reply] = []
+    started_ns: int = 0
+    first_ns: int = 0
 
     @guarded
     def begin(self) -> None:
-        """Take the time and become current."""
-        runtime = self.conversation.runtime
-        self._started_ns = runtime.clock.monotonic_ns()
-        self.at_us = (self._started_ns + runtime.clock.offset_ns) // 1000
-        self.action_id = (
-            self.outer.action_id if self._inside is not None and self.outer else runtime.ids.next(self.at_us)
-        )
+        """Take the time and become current; what the customer said comes before."""
         self._record_prompt()
+        runtime = self.conversation.runtime
+        self.started_ns = runtime.clock.monotonic_ns()
+        self.at_us = (self.started_ns + runtime.clock.offset_ns) // 1000
+        self.action_id = (
+            self.outer.action_id if self.inside is not None and self.outer else runtime.ids.next(self.at_us)
+        )
         self.enter()
 
     @guarded
@@ -87,10 +72,10 @@ class ModelCall(Frame):
 
     def first_token(self) -> None:
         """Note when the first content arrived."""
-        if not self._first_ns:
-            self._first_ns = self.conversation.runtime.clock.monotonic_ns()
-            if self._inside is not None:
-                self._inside.first_token()
+        if not self.first_ns:
+            self.first_ns = self.conversation.runtime.clock.monotonic_ns()
+            if self.inside is not None:
+                self.inside.first_token()
 
     @guarded
     def finish(
@@ -103,21 +88,25 @@ class ModelCall(Frame):
             return
         self.is_finished = True
         reply = self._completed(reply or Reply())
-        if self._inside is not None:
-            self._inside._inner.append(reply)
-            self._inside.retries += self.retries
+        if self.inside is not None:
+            self.inside.inner.append(reply)
+            self.inside.retries += self.retries
             return
         cost_usd = self._record_usage(reply)
-        if self._integration not in options.records_tokens_alone:
+        if self.integration not in options.records_tokens_alone:
             self._record_action(reply, error, ended_ns, cost_usd, is_closed_early=is_closed_early)
             self._record_reply(reply)
 
+    def finish_with(self, read: Callable[[Any], Reply], result: Any) -> None:
+        """End the call with what `read` makes of an SDK's result; one that it cannot read ends it all the same."""
+        self.finish(guarded(read)(result))
+
     def _completed(self, reply: Reply) -> Reply:
         """Add what the calls inside this one know and it does not."""
-        for inner in self._inner:
+        for inner in self.inner:
             known = {name: value for name, value in inner._asdict().items() if value}
             reply = Reply(**{**known, **{name: value for name, value in reply._asdict().items() if value}})
-        usages = [inner.usage for inner in self._inner if inner.usage is not None]
+        usages = [inner.usage for inner in self.inner if inner.usage is not None]
         if len(usages) > 1:
             total = usages[0]
             for usage in usages[1:]:
@@ -152,7 +141,7 @@ class ModelCall(Frame):
         metadata = {name: value for name, value in details.items() if value is not None}
         total = usage.prompt + usage.completion + usage.embedding
         counters = (usage.prompt, usage.completion, total, usage.embedding)
-        scope.take(events.TokenUsage(event_id, conversation_id, at_us, *counters, metadata))
+        scope.record(events.TokenUsage(event_id, conversation_id, at_us, *counters, metadata))
         return cost_usd
 
     def _record_action(
@@ -160,7 +149,7 @@ class ModelCall(Frame):
     ) -> None:
         scope, request, outer = self.conversation, self.request, self.outer
         settings = scope.runtime.settings
-        duration_ns = ended_ns - self._started_ns
+        duration_ns = ended_ns - self.started_ns
         usage = reply.usage
         facts = {
             "kind": KIND,
@@ -169,7 +158,7 @@ class ModelCall(Frame):
             "response_model": reply.model if reply.model != request.model else None,
             "response_id": reply.response_id,
             "finish_reason": reply.finish_reason,
-            "time_to_first_token_ms": (self._first_ns - self._started_ns) / 1e6 if self._first_ns else None,
+            "time_to_first_token_ms": (self.first_ns - self.started_ns) / 1e6 if self.first_ns else None,
             "retries": self.retries or None,
             "prompt_tokens": None if usage is None else usage.prompt or usage.embedding,
             "completion_tokens": None if usage is None else usage.completion,
@@ -187,7 +176,7 @@ class ModelCall(Frame):
             asked = [call._asdict() if keeps else {"name": call.name} for call in reply.tool_calls]
             response["tool_calls"] = asked
         same = outer is not None and outer.conversation.conversation_id == scope.conversation_id
-        scope.take(
+        scope.record(
             events.Action(
                 self.action_id or "",
                 scope.conversation_id,
@@ -206,8 +195,8 @@ class ModelCall(Frame):
 
     def _captures_messages(self) -> bool:
         return (
-            self._inside is None
-            and self._integration not in options.records_tokens_alone
+            self.inside is None
+            and self.integration not in options.records_tokens_alone
             and self.request.operation == "chat"
             and options.captures_messages(self.conversation.runtime)
         )
@@ -230,14 +219,15 @@ class ModelCall(Frame):
     def _record_message(self, sender: str, text: str) -> None:
         scope = self.conversation
         kept = bounded_text(text, scope.runtime.settings.max_text_bytes)
-        scope.take(events.Message(*scope.stamp(), sender, kept))
+        scope.record(events.Message(*scope.stamp(), sender, kept))
 
 
 @guarded
-def start_call(integration: str, read: Callable[[], Request | None]) -> ModelCall | None:
+def start_call(integration: str, read: Callable[[], Request | None], *, begins: bool = True) -> ModelCall | None:
     """Return a call that has begun; None outside a conversation and where nothing is recorded.
 
-    `read` is called only where something is recorded; None from it leaves the call alone.
+    `read` is called only where something is recorded; None from it leaves the call alone. Without `begins` the caller
+    begins it later: a generator belongs to where it was made, and starts when it is first asked.
     """
     runtime = _runtime.default()
     frame = live_frame(runtime)
@@ -250,8 +240,10 @@ def start_call(integration: str, read: Callable[[], Request | None]) -> ModelCal
     request = read()
     if request is None:
         return None
-    call = ModelCall(integration, request, frame)
-    call.begin()
+    inside = frame if isinstance(frame, ModelCall) and not frame.is_finished else None
+    call = ModelCall(frame.conversation, None, frame, integration=integration, request=request, inside=inside)
+    if begins:
+        call.begin()
     return call
 
 
