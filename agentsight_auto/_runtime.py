@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -23,8 +24,9 @@ from ._settings import Settings, check_arguments, check_remote, check_setting, l
 from .deliver.local import LocalDestination
 from .deliver.pipeline import FlushReport, Pipeline, PipelineOptions
 from .deliver.recent import Replies
-from .events import AnyEvent, encode_event
+from .events import AnyEvent, Event, encode_event
 from .exceptions import ConversationTrackingException
+from .redact.processing import Processing, Processor
 from .snapshot import safe_json
 from .store.attachments import AttachmentFolder
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from .query.backend import Backend
     from .query.embedded import EmbeddedBackend
     from .query.remote import RemoteBackend
+
+E = TypeVar("E", bound=Event)
 
 _READ_WAIT_S = 2.0
 _PIPELINE_SETTINGS = frozenset(
@@ -101,6 +105,8 @@ class Runtime:
         self._lock = threading.RLock()
         self._opening = threading.Lock()
         self._has_home = False
+        self._dropped: Counter[str] = Counter()
+        self.processing: Processor | None = _Unread(self)
         self.has_warned_of_implicit = False
         check_arguments(arguments)
         _runtimes.add(self)
@@ -110,6 +116,7 @@ class Runtime:
         """In a forked child: ids of its own, and locks that no thread of the parent holds."""
         self._lock = threading.RLock()
         self._opening = threading.Lock()
+        self._dropped.clear()
         self.ids.renew()
 
     # -- settings ----------------------------------------------------------------------------------------------------
@@ -123,7 +130,9 @@ class Runtime:
         with self._lock:
             if self._settings is not None:
                 return self._settings
-            settings = self._settings = load_settings(self._arguments)
+            settings = load_settings(self._arguments)
+            self.processing = self._processing_of(settings)
+            self._settings = settings
         announce(settings)
         return settings
 
@@ -139,7 +148,9 @@ class Runtime:
             arguments = {**self._arguments, **checked}
             check_arguments(arguments)
             self._arguments = arguments
-            after = self._settings = load_settings(arguments)
+            after = load_settings(arguments)
+            self.processing = self._processing_of(after)
+            self._settings = after
             self._has_home = False
             pipeline, backends = None, []
             if before is not None and any(getattr(before, n) != getattr(after, n) for n in _PIPELINE_SETTINGS):
@@ -151,6 +162,11 @@ class Runtime:
             pipeline.shutdown(_READ_WAIT_S)
         for backend in backends:
             backend.close()
+
+    def _processing_of(self, settings: Settings) -> Processing | None:
+        if not settings.redact and not settings.processors:
+            return None
+        return Processing(settings.redact, settings.processors, self._dropped)
 
     # -- recording ---------------------------------------------------------------------------------------------------
 
@@ -194,7 +210,7 @@ class Runtime:
 
     def flush(self, timeout_s: float) -> FlushReport:
         """Deliver what is recorded, for at most `timeout_s` seconds, and say what is delivered and what waits."""
-        return self.pipeline.flush(timeout_s)
+        return self._with_dropped(self.pipeline.flush(timeout_s))
 
     def shutdown(self, timeout_s: float) -> FlushReport:
         """Write everything to disk, try once to deliver it within `timeout_s` seconds, stop the worker."""
@@ -203,7 +219,10 @@ class Runtime:
             backends = self._take_backends()
         for backend in backends:
             backend.close()
-        return report
+        return self._with_dropped(report)
+
+    def _with_dropped(self, report: FlushReport) -> FlushReport:
+        return msgspec.structs.replace(report, dropped=dict(self._dropped)) if self._dropped else report
 
     # -- reading and editing -----------------------------------------------------------------------------------------
 
@@ -282,6 +301,19 @@ class Runtime:
         if not settings.is_remote:
             return LocalDestination(lambda: self._embedded_backend().ingest)
         return open_http(settings, self.attachments(), self._replies)
+
+
+class _Unread:
+    """Stands for the processors while no settings are read yet: reads them before the first event goes on."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def apply(self, event: E) -> E | None:
+        """Read the settings and do what they say."""
+        _ = self._runtime.settings
+        processing = self._runtime.processing
+        return event if processing is None else processing.apply(event)
 
 
 def _pipeline_options(settings: Settings) -> PipelineOptions:

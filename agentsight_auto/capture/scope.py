@@ -91,6 +91,11 @@ class ConversationScope:
     def take(self, event: events.AnyEvent) -> None:
         """Do what `record` does, for callers that are guarded themselves."""
         if self.is_recording:
+            if (processing := self.runtime.processing) is not None:
+                kept = processing.apply(event)
+                if kept is None:
+                    return
+                event = kept
             size_bytes = self.runtime.record(event, self)
             self.used_at_us = event.at_us
             self._unsent.add(event, size_bytes)
