@@ -21,7 +21,7 @@ _IBAN = re.compile(r"(?<![^\W_])[A-Za-z]{2}\d{2}(?:[ \u00a0-]?[A-Za-z0-9]){11,30
 _IBAN_SHORTEST = 15
 """Norway's; the longest has 34 characters. Source: the IBAN registry of ISO 13616."""
 
-_DIGITS_IN_GROUPS = re.compile(r"(?<![\d])\d(?:[ \u00a0-]?\d){12,40}(?!\d)", re.ASCII)
+_DIGITS_IN_GROUPS = re.compile(r"(?<!\d)\d{3,19}(?:[ \u00a0-]\d{3,6}){0,10}(?!\d)", re.ASCII)
 _CARD_DIGITS = range(13, 20)
 """Length of a card number. Source: ISO/IEC 7812-1, with the 13 digits of older cards."""
 
