@@ -98,7 +98,7 @@ def test_c03_signals(row: Row, tmp_path: Path, way: str) -> None:
         home = tmp_path / f"{int(number)}{has_handler}"
         ended = rig.run(home, SIGNALS.replace("HANDLER", handler), way, str(int(number)), way=way)
         handled += ended.err.count("handled")
-        if not has_handler:
+        if number == signal.SIGTERM and not has_handler:
             assert ended.returncode == -int(number), ended.err
         rig.deliver_what_waits(home)
         found = rig.stored_texts(home)
