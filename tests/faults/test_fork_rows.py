@@ -81,7 +81,7 @@ def test_c11_fork_with_every_lock_held(row: Row, tmp_path: Path) -> None:
     found = [line.split() for line in ended.acknowledged if len(line.split()) == 4]
     row.provoke(f"fork with each of {len(found)} locks held by another thread in turn")
     slowest = max(found, key=lambda line: float(line[1]))
-    limit_s = 1.0 if row.is_full else 4.0
+    limit_s = 1.0 if row.is_full else 15.0
     row.figure("child done", asked="≤ 1 s", reached=f"{float(slowest[1]):.2f} s", holds=float(slowest[1]) <= limit_s)
     logged = sum(int(line[3]) for line in found)
     row.figure("logged in the fork hook", asked="0", reached=logged, holds=logged == 0)
