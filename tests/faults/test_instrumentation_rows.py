@@ -249,8 +249,8 @@ def test_c25_re_entrancy(row: Row, tmp_path: Path) -> None:
     texts = rig.stored_texts(tmp_path)
     inside = sum(times for text, times in texts.items() if not text.startswith("outer"))
     row.provoke(
-        f"{figures['number']} blocks with {figures['made']} recorded by signal handlers, log handlers and __del__ under "
-        "our lock"
+        f"{figures['number']} blocks with {figures['made']} recorded by signal handlers, log handlers and __del__ "
+        "under our lock"
     )
     rig.judge(row, ended.acknowledged, type(texts)(dict.fromkeys(texts, 1)))
     short = int(figures["made"]) - inside
@@ -289,7 +289,8 @@ HOST = """
     async def tool(): return 1
     async def main():
         loop = asyncio.get_running_loop()
-        def look(): return loop.get_exception_handler(), loop.get_debug(), loop._default_executor, sys.get_asyncgen_hooks()
+        def look(): 
+            return loop.get_exception_handler(), loop.get_debug(), loop._default_executor, sys.get_asyncgen_hooks()
         first = look()
         async with conversation("async") as chat:
             chat.track_human_message("hello")
