@@ -289,7 +289,7 @@ HOST = """
     async def tool(): return 1
     async def main():
         loop = asyncio.get_running_loop()
-        def look(): 
+        def look():
             return loop.get_exception_handler(), loop.get_debug(), loop._default_executor, sys.get_asyncgen_hooks()
         first = look()
         async with conversation("async") as chat:
