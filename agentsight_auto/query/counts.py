@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from sqlalchemy import Connection, func, literal_column, select
+from sqlalchemy import Connection, func, select
 
 from agentsight_auto.query.filters import Filters
-from agentsight_auto.query.members import Members, known_ids
+from agentsight_auto.query.members import Condition, Members, known_ids
 from agentsight_auto.query.pages import Page
 from agentsight_auto.query.plan import MOST_TEXTS, plan_all, unindexed
 from agentsight_auto.store.schema import agents, conversations
 
 _MOST_REMEMBERED = 256
+_DELETED = "SELECT id FROM conversations INDEXED BY ix_conversations_deleted WHERE agent_id = ? AND is_deleted = 1"
 
 
 class Counts:
@@ -65,13 +66,15 @@ def _count_members(connection: Connection, agent_id: int, members: Members) -> i
     of_agent = unindexed(conversations.c.agent_id) == agent_id
     found = None if members.is_exact else members.find(connection, MOST_TEXTS)
     if found is not None:
-        among = (conversations.c.id.in_(known_ids(found)), of_agent, conversations.c.is_deleted.is_(False))
-        query = select(func.count()).select_from(conversations).where(*among, members.probe)
-        return int(connection.execute(query).scalar_one())
+        shown = (of_agent, conversations.c.is_deleted.is_(False))
+        return _count_among(connection, found, *shown, members.probe)
     ids = members.subquery.subquery()
     number = func.count() if members.is_distinct else func.count(ids.c[0].distinct())
     all_of_them = int(connection.execute(select(number).select_from(ids)).scalar_one())
-    # so that nothing but the index of the deleted ones is of use
-    is_deleted = (of_agent, conversations.c.is_deleted == literal_column("1"))
-    deleted = select(func.count()).select_from(conversations).where(*is_deleted, members.probe)
-    return all_of_them - int(connection.execute(deleted).scalar_one())
+    deleted = connection.exec_driver_sql(_DELETED, (agent_id,)).scalars().all()
+    return all_of_them - _count_among(connection, deleted, members.probe)
+
+
+def _count_among(connection: Connection, ids: Collection[int], *conditions: Condition) -> int:
+    among = select(func.count()).select_from(conversations).where(conversations.c.id.in_(known_ids(ids)), *conditions)
+    return int(connection.execute(among).scalar_one())
