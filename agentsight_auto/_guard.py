@@ -57,7 +57,7 @@ def failed(where: str, error: Exception) -> None:
 
 
 def _told(error: Exception) -> str:
-    """Return what a log may say of a failure: its words may be a customer's, unless the disk or a setting is to blame."""
+    """Return what a log may say of a failure: its words may be a customer's, unless disk or settings are to blame."""
     kind = type(error).__name__
     if isinstance(error, (OSError, StoreException, ConfigurationException)):
         return f"{kind}: {error}"
