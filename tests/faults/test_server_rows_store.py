@@ -286,7 +286,7 @@ class Load(threading.Thread):
 @pytest.mark.timeout(600)
 def test_s17_kill_9_under_load_loses_and_doubles_nothing(row: Row, tmp_path: Path) -> None:
     """Clients that send again until they are answered find everything stored once, however often the server died."""
-    seconds, every_s, clients = (240, 20, 2) if row.is_full else (4, 1.3, 2)
+    seconds, every_s, clients = (150, 15, 2) if row.is_full else (4, 1.3, 2)
     pace_s = 0.1
     with restarting(tmp_path) as server:
         began = time.monotonic()
