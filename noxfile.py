@@ -41,3 +41,5 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/track_action.py", *session.posargs)
     session.run("python", "benchmarks/snapshot.py")
     session.run("python", "benchmarks/serve.py")
+    session.install("openai")
+    session.run("python", "benchmarks/openai_call.py")
