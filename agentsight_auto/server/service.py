@@ -22,6 +22,7 @@ from agentsight_auto.store.attachments import AttachmentFolder
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.geo import GeoLookup
 from agentsight_auto.store.keys import Agent
+from agentsight_auto.store.sessions import SessionLimits
 
 if TYPE_CHECKING:
     from agentsight_auto.server.routing import Operation
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 FILES_PATH = "/api/files/"
 EMBEDDED_AGENT = "default"
 _MOST_WRITERS = 8
+_SIGN_INS_PER_MINUTE = 10
+"""From one address."""
 
 
 class Service:
@@ -38,8 +41,14 @@ class Service:
         StoreException: the database cannot be opened.
     """
 
-    def __init__(self, settings: ServerSettings, operations: Sequence[Operation]) -> None:
+    def __init__(
+        self, settings: ServerSettings, operations: Sequence[Operation], local_agent: str | None = None
+    ) -> None:
         self.settings = settings
+        self.local_agent = local_agent
+        """Whose conversations the dashboard shows without a sign-in; None asks everyone for one."""
+        self.session_limits = SessionLimits(settings.session_idle_s, settings.session_lifetime_s)
+        self.sign_in_throttle = Throttle(_SIGN_INS_PER_MINUTE)
         self.operations = operations
         self.metrics = Metrics()
         self.database = Database.open(settings.db_path)
