@@ -35,10 +35,10 @@ class SessionLimits:
 def begin_session(database: Database, agent: Agent, limits: SessionLimits, *, at_us: int) -> str:
     """Store a new session and return its id, 256 random bits as text; sessions that are over are removed."""
     session_id = secrets.token_urlsafe(32)
-    times = {"created_at_us": at_us, "seen_at_us": at_us}
+    values = {"agent_id": agent.id, "key_id": agent.key_id, "created_at_us": at_us, "seen_at_us": at_us}
     with database.write() as connection:
         connection.execute(delete(sessions).where(_is_over(limits, at_us)))
-        connection.execute(insert(sessions).values(id_hash=_digest(session_id), key_id=agent.key_id, **times))
+        connection.execute(insert(sessions).values(id_hash=_digest(session_id), **values))
     return session_id
 
 

@@ -31,7 +31,7 @@ _BAR = Markup(
 def bars(items: Sequence[Bar], *, title: str, height: int = 64, width: int = 1000) -> Markup:
     """Return a strip of bars that fills its container's width; each bar with a page is a link."""
     most = max((item.value for item in items), default=0) or 1
-    pitch = width / max(len(items), 1)
+    pitch = width / max(len(items), 12)
     parts = []
     for index, item in enumerate(items):
         tall = max(item.value / most * (height - 2), 1.5) if item.value else 0.5

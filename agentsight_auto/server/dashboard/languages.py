@@ -169,10 +169,6 @@ class Texts:
         """Write the day."""
         return str(format_date(self.local(moment).date(), form, locale=self._locale))
 
-    def skeleton(self, moment: datetime, skeleton: str) -> str:
-        """Write a moment in the fields of a CLDR skeleton, in the language's order."""
-        return str(format_skeleton(skeleton, moment, tzinfo=self.zone, locale=self._locale))
-
     def weekday(self, number: int) -> str:
         """Return the short name of a weekday; 0 is Monday."""
         return str(self._locale.days["stand-alone"]["abbreviated"][number])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
+from agentsight_auto._clock import iso_from_us
 from agentsight_auto.query.environments import list_environments
+from agentsight_auto.query.volume import count_over_time
 from agentsight_auto.server.dashboard import charts
-from agentsight_auto.server.dashboard.asking import EVERYTHING, RANGES, Asked, cursor_of, read_asked, utc_text
+from agentsight_auto.server.dashboard.asking import EVERYTHING, RANGES, Asked, cursor_of, read_asked
 from agentsight_auto.server.dashboard.pages import Page
 from agentsight_auto.server.dashboard.rendering import page, safe_headers
 from agentsight_auto.server.dashboard.summaries import summarise
@@ -19,7 +21,7 @@ from agentsight_auto.server.dashboard.visits import Visit
 
 PAGE_SIZE = 30
 _MOST_NEW = 99
-_MOST_BARS = 90
+_DAY_US = 86_400_000_000
 _FACETS = ("device", "source", "language")
 
 
@@ -43,7 +45,7 @@ def show(visit: Visit) -> Response:
         older=None if older is None else asked.url("/", cursor=older),
         newest=rows[0].shape if rows and visit.given.get("cursor") is None else None,
         ranges=RANGES,
-        volume=volume(visit, asked, stats["conversations_per_day"]),
+        volume=volume(visit, asked),
         facets=_facets(visit, asked, stats, environments),
         is_filtered=bool(set(asked.given) - {"ordering"}),
         is_new=not rows and not has_any(visit),
@@ -67,28 +69,25 @@ def has_any(visit: Visit) -> bool:
     return bool(found["results"])
 
 
-def volume(visit: Visit, asked: Asked, days: Sequence[dict[str, Any]]) -> Any:
+def volume(visit: Visit, asked: Asked, path: str = "/") -> Any:
     """Return the strip of conversations over time; each bar leads to its stretch."""
-    if not days:
+    texts = visit.texts
+    offset = datetime.now(texts.zone).utcoffset() or timedelta()
+    offset_us = round(offset.total_seconds() * 1_000_000)
+    found = count_over_time(visit.service.database, visit.backend.agent_id, asked.filters, offset_us=offset_us)
+    if found is None:
         return None
-    counted = {date.fromisoformat(day["date"]): day["conversations"] for day in days}
-    first, last = min(counted), max(counted)
-    if asked.begin is not None:
-        first = min(first, asked.begin.date())
-    step = max(1, -(-((last - first).days + 1) // _MOST_BARS))
+    write = texts.when if found.step_us < _DAY_US else (lambda moment: texts.day(moment, "medium"))
     items = []
-    for offset in range(0, (last - first).days + 1, step):
-        begin = first + timedelta(days=offset)
-        count = sum(counted.get(begin + timedelta(days=more), 0) for more in range(step))
-        start = datetime(begin.year, begin.month, begin.day, tzinfo=timezone.utc)
-        span = utc_text(start), utc_text(start + timedelta(days=step) - timedelta(microseconds=1))
-        label = f"{visit.texts.skeleton(start, 'yMMMd')}: {visit.texts.n('conversations', count)}"
-        href = asked.url("/", **{"from": span[0], "to": span[1], "range": None})
-        items.append(charts.Bar(count, label, href, *span))
+    for number, count in enumerate(found.counts):
+        begin_us = found.begin_us + number * found.step_us
+        begin, end = iso_from_us(begin_us), iso_from_us(begin_us + found.step_us - 1)
+        label = f"{write(begin)}: {texts.n('conversations', count)}"
+        items.append(charts.Bar(count, label, asked.url(path, **{"from": begin, "to": end, "range": None}), begin, end))
     return {
-        "chart": charts.bars(items, title=visit.texts.t("volume")),
-        "first": visit.texts.skeleton(datetime(first.year, first.month, first.day, tzinfo=timezone.utc), "yMMMd"),
-        "last": visit.texts.skeleton(datetime(last.year, last.month, last.day, tzinfo=timezone.utc), "yMMMd"),
+        "chart": charts.bars(items, title=texts.t("volume")),
+        "first": write(items[0].begin),
+        "last": write(items[-1].end),
     }
 
 

@@ -68,7 +68,7 @@ def show(visit: Visit) -> Response:
         ranges=RANGES,
         cards=[_card(visit, asked, card, now, before) for card in CARDS],
         has_any=bool(now["conversations"]),
-        volume=volume(visit, asked, now["conversations_per_day"]),
+        volume=volume(visit, asked, PATH),
         breakdowns=[_breakdown(visit, asked, name, now) for name in ("source", "device", "language", "country")],
         hours=_hours(visit, now["peak_hours"]),
         environment=asked.filters.get("environment"),
