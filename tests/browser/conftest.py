@@ -1,4 +1,4 @@
-"""A real browser, a real server in a process of its own, and a store with the demo's and the airline's conversations."""
+"""A real browser, a real server in a process of its own, and a store with made-up and real conversations."""
 
 from __future__ import annotations
 

@@ -13,8 +13,10 @@ from agentsight_auto import _runtime, conversation
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
 
-VIEWS = ("/", "/?environment=all&search=refund", "/conversations/3/", "/conversations/3/timeline/", "/numbers/?range=all",
-         "/actions/", "/health/", "/?search=nothing-has-this", "/conversations/999999/", "/sign-in/")  # fmt: skip
+VIEWS = (
+    "/", "/?environment=all&search=refund", "/conversations/3/", "/conversations/3/timeline/", "/numbers/?range=all",
+    "/actions/", "/health/", "/?search=nothing-has-this", "/conversations/999999/", "/sign-in/",
+)  # fmt: skip
 SERIOUS = {"serious", "critical"}
 
 
@@ -96,6 +98,7 @@ def test_a_transcript_is_edited_in_place(page: Page, address: str) -> None:
     page.get_by_label("Name").fill("A better name")
     page.locator("form[action$='rename/'] button").click()
     assert page.locator("h1").inner_text() == "A better name"
+    page.wait_for_load_state("load")
     page.keyboard.press("m")
     page.wait_for_selector(".chat-head .star.on")
     page.get_by_text("Add feedback").click()
@@ -162,7 +165,7 @@ def test_language_theme_and_zone_are_the_readers(page: Page, context: BrowserCon
     page.locator(".top .menu summary").click()
     page.get_by_label("Darstellung").select_option("dark")
     page.wait_for_selector("html[data-theme=dark]")
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(19, 22, 24)"
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(19, 22, 24)"
     assert {cookie["name"] for cookie in context.cookies()} == {
         "agentsight_language",
         "agentsight_theme",

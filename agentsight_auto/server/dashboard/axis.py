@@ -60,7 +60,7 @@ def draw(shape: dict[str, Any], texts: Texts) -> Axis | None:
     ]
     parts += [_row(index, mark, scale, texts) for index, mark in enumerate(marks)]
     svg = Markup(
-        '<svg class="axis" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-label="{}">{}</svg>'
+        '<svg class="axis" viewBox="0 0 {} {}" width="{}" height="{}" role="group" aria-label="{}">{}</svg>'
     ).format(_WIDTH, height, _WIDTH, height, texts.t("timeline"), Markup("").join(parts))
     return Axis(svg, marks)
 
