@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from agentsight_auto.query.filters import parse_filters
 from agentsight_auto.query.pages import Place, fetch_page
+from agentsight_auto.query.plan import plan_page
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.schema import conversations
 
@@ -27,9 +28,9 @@ def neighbours(database: Database, agent_id: int, filters: Mapping[str, Any], pk
     found: list[int | None] = []
     with database.read() as connection:
         row = connection.execute(select(conversations).where(conversations.c.id == pk)).one()
-        conditions = wanted.conditions(connection)
+        ways = plan_page(connection, wanted.asked)
         for backwards in (True, False):
             place = Place(wanted.ordering, backwards, *wanted.ordering.key(row))
-            page = fetch_page(connection, conditions, ordering=wanted.ordering, number=1, size=1, place=place)
+            page = fetch_page(connection, ways, ordering=wanted.ordering, number=1, size=1, place=place)
             found.append(page.rows[0].id if page.rows else None)
     return found[0], found[1]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, select
 
 from agentsight_auto.query.filters import parse_filters
+from agentsight_auto.query.plan import plan_all
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.schema import conversations
 
@@ -41,7 +42,7 @@ def count_over_time(
     """
     wanted = parse_filters(filters, agent_id=agent_id)
     with database.read() as connection:
-        conditions = wanted.conditions(connection)
+        conditions = plan_all(connection, wanted.asked)
         span = select(func.min(_columns.started_at_us), func.max(_columns.started_at_us)).where(*conditions)
         first_us, last_us = connection.execute(span).one()
         if first_us is None:
