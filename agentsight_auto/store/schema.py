@@ -129,10 +129,8 @@ conversations = Table(
             "has_messages",
             "has_action",
             "has_feedback",
+            "is_marked",
         )
-    ),
-    Index(
-        "ix_conversations_marked", "agent_id", "started_at_us", "id", "is_deleted", sqlite_where=text("is_marked = 1")
     ),
     Index("ix_conversations_deleted", "agent_id", "id", sqlite_where=text("is_deleted = 1")),
     Index(
@@ -167,7 +165,7 @@ messages = Table(
     Column("metadata", Text, comment="JSON object"),
     Column("at_us", Big, nullable=False),
     UniqueConstraint("agent_id", "event_id"),
-    Index(None, "conversation_pk", "at_us", "event_id"),
+    Index(None, "conversation_pk", "at_us"),
     Index("ix_messages_action_name", "agent_id", "action_name", sqlite_where=text("action_name IS NOT NULL")),
 )
 
