@@ -20,6 +20,7 @@ from agentsight_auto.store.conversation_rows import load_states, write_states
 from agentsight_auto.store.conversation_state import ConversationState
 from agentsight_auto.store.database import Database, agent_row_id
 from agentsight_auto.store.schema import action_logs, attachments, buttons, feedbacks, messages, token_usages
+from agentsight_auto.store.tombstones import erased_among
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +80,11 @@ def _checked(events: Sequence[AnyEvent]) -> tuple[list[Answer | None], list[tupl
 
 
 def _answer(batch: _Batch, checked: Sequence[tuple[int, bytes, AnyEvent]], answers: list[Answer | None]) -> None:
+    erased = erased_among(batch.connection, batch.agent_id, [event for _, _, event in checked])
+    for place in erased:
+        index, _, event = checked[place]
+        answers[index] = Answer(event.id, "duplicate")  # settled: whoever sent it must not keep it either
+    checked = [entry for place, entry in enumerate(checked) if place not in erased] if erased else checked
     statuses = _store_together(batch, [(event_id, event) for _, event_id, event in checked])
     for (index, _, _), answer in zip(checked, statuses, strict=True):
         answers[index] = answer
@@ -126,7 +132,7 @@ class _Batch:
 
     def __init__(self, connection: Connection, agent_id: int, geo: GeoLookup | None) -> None:
         self.connection = connection
-        self._agent_id = agent_id
+        self.agent_id = agent_id
         self._geo = geo
 
     def store(self, events: Sequence[tuple[bytes, AnyEvent]]) -> list[Answer]:
@@ -157,24 +163,24 @@ class _Batch:
         return {table: set(self._row_ids(table, event_ids)) for table, event_ids in asked.items()}
 
     def _row_ids(self, table: Table, event_ids: Sequence[bytes]) -> dict[bytes, int]:
-        query = select(table.c.event_id, table.c.id).where(table.c.agent_id == self._agent_id)
+        query = select(table.c.event_id, table.c.id).where(table.c.agent_id == self.agent_id)
         return {row[0]: row[1] for row in in_slices(self.connection, query, table.c.event_id, event_ids)}
 
     def _update_conversations(self, events: Sequence[AnyEvent]) -> dict[str, int]:
         """Bring the conversations of these events up to date; return their database ids."""
         wanted = list({event.conversation_id: None for event in events})
-        states = load_states(self.connection, self._agent_id, wanted)
+        states = load_states(self.connection, self.agent_id, wanted)
         for event in events:
             state = states.get(event.conversation_id)
             if state is None:
                 state = ConversationState(event.conversation_id, None, event.at_us)
                 states[event.conversation_id] = state
             state.add(event)
-        write_states(self.connection, self._agent_id, states.values(), self._geo)
+        write_states(self.connection, self.agent_id, states.values(), self._geo)
         return {conversation_id: state.pk for conversation_id, state in states.items()}
 
     def _insert_messages(self, events: Sequence[tuple[bytes, AnyEvent]], pks: dict[str, int]) -> None:
-        agent_id = self._agent_id
+        agent_id = self.agent_id
         rows: list[event_rows.Row] = []
         parents: list[tuple[bytes, AnyEvent]] = []
         for event_id, event in events:
@@ -203,8 +209,8 @@ class _Batch:
         judgements: list[event_rows.Row] = []
         for event_id, event in events:
             if isinstance(event, TokenUsage):
-                usages.append(event_rows.token_usage_row(self._agent_id, pks[event.conversation_id], event_id, event))
+                usages.append(event_rows.token_usage_row(self.agent_id, pks[event.conversation_id], event_id, event))
             elif isinstance(event, Feedback):
-                judgements.append(event_rows.feedback_row(self._agent_id, pks[event.conversation_id], event_id, event))
+                judgements.append(event_rows.feedback_row(self.agent_id, pks[event.conversation_id], event_id, event))
         insert_rows(self.connection, token_usages, usages)
         insert_rows(self.connection, feedbacks, judgements)

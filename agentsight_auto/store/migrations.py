@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agentsight_auto._clock import Clock, iso_from_us
 from agentsight_auto.exceptions import StoreException
-from agentsight_auto.store import migration_0001_initial, migration_0002_server, migration_0003_spans
+from agentsight_auto.store import (
+    migration_0001_initial,
+    migration_0002_server,
+    migration_0003_spans,
+    migration_0004_erasure,
+)
 
 if TYPE_CHECKING:
     import sqlite3
@@ -33,6 +38,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "initial", migration_0001_initial.STATEMENTS),
     Migration(2, "server", migration_0002_server.STATEMENTS),
     Migration(3, "spans", migration_0003_spans.STATEMENTS),
+    Migration(4, "erasure", migration_0004_erasure.STATEMENTS),
 )
 
 _RECORD_TABLE = (
