@@ -1,0 +1,32 @@
+"""All integrations by name: which import triggers each, which versions are supported, where its patch is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Integration(NamedTuple):
+    """One integration; its code is imported only once the user has imported `module`."""
+
+    name: str
+    """By which `instrument` and `uninstrument` know it."""
+
+    module: str | None
+    """The import that triggers it; None installs at once (the standard library)."""
+
+    target: str
+    """``module:function``; the function takes a `Patches`."""
+
+    distribution: str | None = None
+    """The package whose version counts; None for the standard library."""
+
+    oldest: str = "0"
+    """The oldest version that is supported, and tested."""
+
+    by_default: bool = True
+    """Whether ``instrument()`` without names installs it."""
+
+
+_HERE = "agentsight_auto.integrations"
+
+CATALOGUE: tuple[Integration, ...] = ()
