@@ -11,6 +11,7 @@ an erasure is finished. Source: https://www.sqlite.org/pragma.html#pragma_secure
 from __future__ import annotations
 
 import contextlib
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,8 +20,10 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from agentsight_auto._clock import iso_from_us
+from agentsight_auto.store import search_index
 from agentsight_auto.store.attachments import AttachmentFolder
-from agentsight_auto.store.bulk import in_slices
+from agentsight_auto.store.bulk import in_slices, update_rows
+from agentsight_auto.store.conversation_state import searched_names
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.schema import agents, attachments, conversations, messages
 from agentsight_auto.store.schema_erasure import erasing, erasures
@@ -117,10 +120,14 @@ def _hide(connection: Connection, agent_id: int, subject: str, pks: Sequence[int
     (number,) = connection.execute(erasures.insert().values(row)).inserted_primary_key or (0,)
     if pks:
         connection.execute(erasing.insert(), [{**own, "conversation_pk": pk, "erasure_id": number} for pk in pks])
-        hidden = {"is_deleted": True, "deleted_at_us": at_us, "customer_id": None}
-        new_id = "erased-" + func.hex(func.randomblob(16))
-        mine = conversations.c.id.in_(select(erasing.c.conversation_pk).where(erasing.c.erasure_id == number))
-        connection.execute(update(conversations).where(mine).values(conversation_id=new_id, **hidden))
+        names = (conversations.c.conversation_id, conversations.c.name, conversations.c.customer_id)
+        rows = list(in_slices(connection, select(conversations.c.id, *names), conversations.c.id, pks))
+        new = {row.id: f"erased-{secrets.token_hex(16)}" for row in rows}
+        hidden = ("conversation_id", "name", "customer_id", "is_deleted", "deleted_at_us")
+        values = [(new[row.id], None, None, True, at_us, row.id) for row in rows]
+        update_rows(connection, conversations, hidden, values)
+        found_by = [(row.id, searched_names(*row[1:]), searched_names(new[row.id], None, None)) for row in rows]
+        search_index.change_names(connection, agent_id, found_by)
     return int(number)
 
 
@@ -130,6 +137,7 @@ def run(database: Database, number: int, folder_of: FolderOf, *, wait_s: float) 
     while _remove_some(database, number, folder_of):
         if time.monotonic() >= deadline:
             return receipt(database, number)
+    _tidy_index(database, number)
     if database.empty_log(max(0.0, deadline - time.monotonic())):
         with database.write() as connection:
             unfinished = erasures.c.finished_at_us.is_(None)
@@ -197,9 +205,18 @@ def _remove_some(database: Database, number: int, folder_of: FolderOf) -> bool:
             "message_count": erasures.c.message_count + connection.execute(said).scalar_one(),
             "attachment_count": erasures.c.attachment_count + removed,
         }
+        search_index.forget(connection, pks)
         connection.execute(delete(conversations).where(conversations.c.id.in_(pks)))
         connection.execute(update(erasures).where(erasures.c.id == number).values(counts))
     return True
+
+
+def _tidy_index(database: Database, number: int) -> None:
+    """Rewrite the search index, which has only marked what went; what has expired leaves with its own rewriting."""
+    with database.write() as connection:
+        row = connection.execute(select(erasures).where(erasures.c.id == number)).one()
+        if row.subject != "retention" and row.conversation_count and row.finished_at_us is None:
+            search_index.optimize(connection)
 
 
 def _only_here(connection: Connection, agent_id: int, pks: Sequence[int]) -> list[str]:

@@ -14,7 +14,9 @@ from agentsight_auto.store import (
     migration_0001_initial,
     migration_0002_server,
     migration_0003_spans,
-    migration_0004_erasure,
+    migration_0004_summaries,
+    migration_0005_search,
+    migration_0006_erasure,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +40,9 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "initial", migration_0001_initial.STATEMENTS),
     Migration(2, "server", migration_0002_server.STATEMENTS),
     Migration(3, "spans", migration_0003_spans.STATEMENTS),
-    Migration(4, "erasure", migration_0004_erasure.STATEMENTS),
+    Migration(4, "summaries", migration_0004_summaries.STATEMENTS),
+    Migration(5, "search", migration_0005_search.STATEMENTS),
+    Migration(6, "erasure", migration_0006_erasure.STATEMENTS),
 )
 
 _RECORD_TABLE = (
