@@ -16,7 +16,8 @@ from agentsight_auto.store import (
     migration_0003_spans,
     migration_0004_summaries,
     migration_0005_search,
-    migration_0006_erasure,
+    migration_0006_marked,
+    migration_0007_erasure,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(3, "spans", migration_0003_spans.STATEMENTS),
     Migration(4, "summaries", migration_0004_summaries.STATEMENTS),
     Migration(5, "search", migration_0005_search.STATEMENTS),
-    Migration(6, "erasure", migration_0006_erasure.STATEMENTS),
+    Migration(6, "marked", migration_0006_marked.STATEMENTS),
+    Migration(7, "erasure", migration_0007_erasure.STATEMENTS),
 )
 
 _RECORD_TABLE = (
