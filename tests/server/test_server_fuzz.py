@@ -22,8 +22,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
+KINDS = ["message", "action", "button", "attachments", "token_usage", "feedback", "conversation"]
 EVENT_FIELDS = st.fixed_dictionaries(
-    {"kind": st.sampled_from(["message", "action", "button", "attachments", "token_usage", "feedback", "conversation"])},
+    {"kind": st.sampled_from(KINDS)},
     optional={
         name: st.one_of(JSON, st.just("0" * 32), st.just("agent"), st.integers(0, 2**62))
         for name in (
