@@ -17,6 +17,8 @@ from agentsight_auto.store import (
     migration_0004_summaries,
     migration_0005_search,
     migration_0006_marked,
+    migration_0007_order,
+    migration_0008_erasure,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(4, "summaries", migration_0004_summaries.STATEMENTS),
     Migration(5, "search", migration_0005_search.STATEMENTS),
     Migration(6, "marked", migration_0006_marked.STATEMENTS),
+    Migration(7, "order", migration_0007_order.STATEMENTS),
+    Migration(8, "erasure", migration_0008_erasure.STATEMENTS),
 )
 
 _RECORD_TABLE = (
