@@ -188,8 +188,9 @@ def test_s08_a_full_disk_refuses_files_and_still_takes_text(row: Row, tmp_path: 
         row.not_provoked("this user cannot mount a small disk")
     folder = tmp_path / "disk"
     folder.mkdir()
-    command = f"mount -t tmpfs -o size=200m tmpfs {folder} && head -c 191m /dev/zero > {folder}/filler && exec {sys.executable}"
-    script = f"{command} -m agentsight_auto serve --port 0 --db {folder}/a.db --json --quiet"
+    disk = f"mount -t tmpfs -o size=200m tmpfs {folder} && head -c 191m /dev/zero > {folder}/filler"
+    serve = f"{sys.executable} -m agentsight_auto serve --port 0 --db {folder}/a.db --json --quiet"
+    script = f"{disk} && exec {serve}"
     process = subprocess.Popen(
         ["unshare", "-Urm", "sh", "-c", script], cwd=ROOT, env=UNLIMITED,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
