@@ -200,6 +200,12 @@ SETTINGS = (
         _names,
         "Action names that count as a hand-over to a human.",
     ),
+    Setting(
+        "baggage_hosts",
+        "AGENTSIGHT_BAGGAGE_HOSTS",
+        _names,
+        "Hosts that get the conversation id with requests of httpx and requests: names, or `*.example.com`; see Web.",
+    ),
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -228,6 +234,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     exit_timeout_s: float = 2.0
     geoip_db: str | None = None
     escalation_actions: tuple[str, ...] = ("fallback_to_human", "open_ticket", "ticket", "contact_human")
+    baggage_hosts: tuple[str, ...] = ()
     env_file: str | None = None
     problems: tuple[str, ...] = ()
 

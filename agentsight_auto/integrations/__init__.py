@@ -1,0 +1,1 @@
+"""Teach other libraries to record: request handlers, workers and threads, one module per library."""
