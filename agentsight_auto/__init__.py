@@ -27,6 +27,7 @@ from .capture.action import track_action
 from .capture.conversation import conversation, current_conversation
 from .capture.propagation import propagate
 from .deliver.report import FlushReport
+from .integrations.registry import follow_settings, instrument, uninstrument
 from .manager import ConversationManager, conversation_manager
 from .tracker import ConversationTracker, conversation_tracker
 
@@ -44,10 +45,14 @@ __all__ = [
     "conversation_tracker",
     "current_conversation",
     "flush",
+    "instrument",
     "propagate",
     "shutdown",
     "track_action",
+    "uninstrument",
 ]
+
+_runtime.after_settings = follow_settings
 
 
 def configure(**settings: Any) -> None:

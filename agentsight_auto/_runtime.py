@@ -125,6 +125,8 @@ class Runtime:
                 return self._settings
             settings = self._settings = load_settings(self._arguments)
         announce(settings)
+        if self is _defaults[0] and after_settings is not None:
+            after_settings(settings)
         return settings
 
     def configure(self, **changes: Any) -> None:
@@ -299,6 +301,9 @@ def _pipeline_options(settings: Settings) -> PipelineOptions:
 def _without_nul_and_surrogates(event: AnyEvent) -> AnyEvent:
     return msgspec.convert(safe_json(msgspec.to_builtins(event)), type(event))
 
+
+after_settings: Callable[[Settings], None] | None = None
+"""Called once with the settings of the library's own runtime, when they are first read."""
 
 _default = Runtime()
 _defaults = [_default]

@@ -128,6 +128,13 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(name for name in (str(part).strip() for part in parts) if name)
 
 
+def _token_handler(value: Any) -> str:
+    text = str(value).strip().lower()
+    if text not in {"langchain", "llamaindex"}:
+        raise ValueError("expected langchain or llamaindex")
+    return text
+
+
 class Setting(NamedTuple):
     """One setting: its keyword, environment variable, reader and one line of documentation."""
 
@@ -206,6 +213,24 @@ SETTINGS = (
         _names,
         "Hosts that get the conversation id with requests of httpx and requests: names, or `*.example.com`; see Web.",
     ),
+        "instrument",
+        "AGENTSIGHT_INSTRUMENT",
+        _names,
+        "Integrations to install at the first use: `auto`, or names; `-name` leaves one out.",
+    ),
+    Setting(
+        "capture_messages",
+        "AGENTSIGHT_CAPTURE_MESSAGES",
+        _flag,
+        "Whether integrations record prompts and completions as messages.",
+    ),
+    Setting(
+        "token_handler_type",
+        "AGENTSIGHT_TOKEN_HANDLER_TYPE",
+        _token_handler,
+        "Framework whose model calls add to the token usage by themselves.",
+    ),
+    Setting("prices", "AGENTSIGHT_PRICES", _path, "JSON file of model prices beside those that come with the library."),
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -235,6 +260,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     geoip_db: str | None = None
     escalation_actions: tuple[str, ...] = ("fallback_to_human", "open_ticket", "ticket", "contact_human")
     baggage_hosts: tuple[str, ...] = ()
+    instrument: tuple[str, ...] = ()
+    capture_messages: bool = False
+    token_handler_type: str | None = None
+    prices: str | None = None
     env_file: str | None = None
     problems: tuple[str, ...] = ()
 

@@ -79,7 +79,13 @@ def page() -> str:
     for setting in SETTINGS:
         cells = (f"`{setting.name}`", f"`{setting.variable}`", default_of(setting), accepted_by(setting), setting.doc)
         rows.append(f"| {' | '.join(cells)} |\n")
-    return HEAD + "".join(rows).replace("see Delivery", "see [Delivery](delivery.md#durability)").replace("see Web", "see [Web](web.md#across-services)") + TAIL
+    return (
+        HEAD
+        + "".join(rows)
+        .replace("see Delivery", "see [Delivery](delivery.md#durability)")
+        .replace("see Web", "see [Web](web.md#across-services)")
+        + TAIL
+    )
 
 
 if __name__ == "__main__":

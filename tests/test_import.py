@@ -55,9 +55,11 @@ def test_the_public_names_are_pinned() -> None:
         "conversation_tracker",
         "current_conversation",
         "flush",
+        "instrument",
         "propagate",
         "shutdown",
         "track_action",
+        "uninstrument",
     }
     for name in agentsight_auto.__all__:
         assert hasattr(agentsight_auto, name)

@@ -19,6 +19,7 @@ from agentsight_auto.cli.recorded_text import one_line
 from agentsight_auto.cli.settings_origin import describe_settings, misspelt_variables
 from agentsight_auto.cli.wording import counted, duration, size
 from agentsight_auto.deliver.rejected import Rejected
+from agentsight_auto.integrations import registry
 
 _RETRY_WAIT_S = 30.0
 _CLOSE_WAIT_S = 2.0
@@ -32,6 +33,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(invocation: Invocation) -> int:
     home = getattr(invocation.arguments, "home", None)
     settings = load_settings({"home": home})
+    registry.follow_settings(settings)
     retried = _retry(invocation) if invocation.arguments.retry else None
     examination = Examination(settings)
     findings: dict[str, Any] = {
@@ -43,6 +45,7 @@ def _run(invocation: Invocation) -> int:
         "outbox": examination.look_at_outbox(),
         "attachments": examination.look_at_attachments(),
         "sqlite": examination.look_at_sqlite(),
+        "integrations": _integrations(),
         "env_file": settings.env_file,
         "settings": describe_settings(settings, home_given=home is not None),
         "retried": retried,
@@ -57,6 +60,11 @@ def _run(invocation: Invocation) -> int:
     else:
         _Report(invocation.output).print(findings)
     return FAILED if any(problem.loses_data for problem in examination.problems) else FINE
+
+
+def _integrations() -> list[dict[str, Any]]:
+    """Say of each integration which version is here, and what a program with the same settings would do with it."""
+    return [status._asdict() for status in registry.default.status()]
 
 
 def _retry(invocation: Invocation) -> dict[str, int]:
@@ -88,6 +96,7 @@ class _Report:
         self._line("store", _store_text(findings["store"]))
         self._line("attachments", _attachments_text(findings["attachments"]))
         self._print_outbox(findings["outbox"])
+        self._print_integrations(findings["integrations"])
         self._print_settings(findings)
         retried = findings["retried"]
         if retried is not None:
@@ -127,6 +136,16 @@ class _Report:
         for kind, aside in outbox["set_aside"].items():
             if aside["count"]:
                 self._line(kind, f"{counted(aside['count'], 'file')} in {aside['folder']}", style="red")
+
+    def _print_integrations(self, found: list[dict[str, Any]]) -> None:
+        """Print one line for each library that is installed here, and the others together."""
+        for one in found:
+            if one["version"] is not None or one["reason"] is None:
+                told = f"{one['name']} {one['version'] or ''}".strip()
+                self._line("integration", f"{told}  ({one['reason'] or one['state']})")
+        absent = [one["name"] for one in found if one["version"] is None and one["reason"] is not None]
+        if absent:
+            self._line("", f"not installed: {', '.join(absent)}")
 
     def _print_settings(self, findings: dict[str, Any]) -> None:
         self._line(".env", findings["env_file"] or "none")

@@ -10,7 +10,7 @@ from typing import Any
 from agentsight_auto._settings import SETTINGS, Settings
 from agentsight_auto.server.settings import SERVER_VARIABLES
 
-_FURTHER_VARIABLES = frozenset({"AGENTSIGHT_TOKEN_HANDLER_TYPE", *SERVER_VARIABLES})
+_FURTHER_VARIABLES = frozenset(SERVER_VARIABLES)
 _SECRET = frozenset({"api_key"})
 
 

@@ -29,8 +29,8 @@ from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
 
 from agentsight_auto import current_conversation, track_action
-from agentsight_auto.integrations.django import ConversationMiddleware
 from agentsight_auto.events import ConversationEnded, ConversationStarted
+from agentsight_auto.integrations.django import ConversationMiddleware
 from agentsight_auto.testing import Recording
 from tests.integrations.support import FILLED, HEADERS, ask_and_leave, served_by_uvicorn, until
 

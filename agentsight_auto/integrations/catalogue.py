@@ -1,0 +1,37 @@
+"""All integrations by name: which import triggers each, which versions are supported, where its patch is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Integration(NamedTuple):
+    """One integration; its code is imported only once the user has imported `module`."""
+
+    name: str
+    """By which `instrument` and `uninstrument` know it."""
+
+    module: str | None
+    """The import that triggers it; None installs at once (the standard library)."""
+
+    target: str
+    """``module:function``; the function takes a `Patches`."""
+
+    distribution: str | None = None
+    """The package whose version counts; None for the standard library."""
+
+    oldest: str = "0"
+    """The oldest version that is supported, and tested."""
+
+    by_default: bool = True
+    """Whether ``instrument()`` without names installs it."""
+
+
+_HERE = "agentsight_auto.integrations"
+
+CATALOGUE: tuple[Integration, ...] = (
+    Integration("celery", "celery", f"{_HERE}.celery:install", "celery", "5.3"),
+    Integration("httpx", "httpx", f"{_HERE}.httpx_client:install", "httpx", "0.27"),
+    Integration("requests", "requests", f"{_HERE}.requests_client:install", "requests", "2.28"),
+    Integration("threads", None, f"{_HERE}.threads:install"),
+)
