@@ -213,6 +213,7 @@ SETTINGS = (
         _names,
         "Hosts that get the conversation id with requests of httpx and requests: names, or `*.example.com`; see Web.",
     ),
+    Setting(
         "instrument",
         "AGENTSIGHT_INSTRUMENT",
         _names,

@@ -213,10 +213,7 @@ async def test_the_id_comes_from_where_the_settings_say(
 async def test_a_streaming_response_keeps_the_conversation_open(view: str, is_async: bool, recorded: Recording) -> None:
     """What its iterator tracks is inside, and the end comes last."""
     response = await ask(is_async, "get", f"/{view}")
-    if is_async:
-        parts = [part async for part in response]
-    else:
-        parts = list(response)
+    parts = [part async for part in response] if is_async else list(response)
     assert b"".join(parts) == b"ONETWO"
     assert recorded.action_names("chat-1") == ["look_up"] * 2
     assert isinstance(recorded.events[-1], ConversationEnded)

@@ -1,4 +1,4 @@
-"""`instrument("threads")`: threads, pools, executors and loops carry the conversation; undone, everything is as it was."""
+"""`instrument("threads")`: threads, pools, executors and loops carry the conversation; undone, all is as it was."""
 
 from __future__ import annotations
 
