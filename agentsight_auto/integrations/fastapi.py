@@ -1,9 +1,9 @@
 """FastAPI: the dependency form, for routes of their own and ids from the path as FastAPI matched it.
 
 In: a request. Out: the scope of its conversation, or None. Loses: nothing. The middleware is that of `asgi`.
-"""
 
-from __future__ import annotations
+Annotations are not postponed here: FastAPI reads those of a callable object, and older versions do not find its globals.
+"""
 
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ class ConversationDependency:
         ConfigurationException: an option that cannot be used.
     """
 
-    def __init__(self, *, id_from: Given = ID_FROM, **options: Unpack[RequestOptions]) -> None:
+    def __init__(self, *, id_from: Given = ID_FROM, **options: "Unpack[RequestOptions]") -> None:
         self._plan = RequestPlan(id_from, has_path_parameters=True, **options)
 
     async def __call__(self, connection: HTTPConnection) -> AsyncIterator[ConversationScope | None]:

@@ -72,7 +72,7 @@ def in_submit(function: Any, *args: Any) -> Any:
 
 def in_map(function: Any, *args: Any) -> Any:
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(function, *([arg] for arg in args)))[0]
+        return next(iter(pool.map(function, *([arg] for arg in args))))
 
 
 def in_executor(function: Any, *args: Any) -> Any:
