@@ -2,7 +2,7 @@
 
 In: a request. Out: the scope of its conversation, or None. Loses: nothing. The middleware is that of `asgi`.
 
-Annotations are not postponed here: FastAPI reads those of a callable object, and older versions do not find its globals.
+Annotations are not postponed here: older versions of FastAPI do not find the globals of a callable object.
 """
 
 from collections.abc import AsyncIterator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import socket
 import threading
 import time
@@ -42,7 +43,8 @@ def served_by_uvicorn(app: Any) -> Iterator[int]:
     """Serve an ASGI application on a free port of this machine."""
     import uvicorn
 
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", lifespan="off", ws="wsproto")
+    protocol: Any = "wsproto" if importlib.util.find_spec("wsproto") else "none"
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", lifespan="off", ws=protocol)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
