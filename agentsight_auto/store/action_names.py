@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select, update
 
 from agentsight_auto.exceptions import NotFoundException
 from agentsight_auto.store.bulk import in_slices, insert_rows
-from agentsight_auto.store.schema import messages
+from agentsight_auto.store.schema import conversation_actions, messages
 from agentsight_auto.store.schema_spans import actions
 
 if TYPE_CHECKING:
@@ -75,3 +75,7 @@ def _rename_performed(connection: Connection, agent_id: int, old: str, new: str)
     performed = update(messages).where(messages.c.agent_id == agent_id, messages.c.action_name == old)
     values: dict[str, Any] = {"action_name": new, "content": f"Action {new} performed"}
     connection.execute(performed.values(values))
+    counted = update(conversation_actions).where(
+        conversation_actions.c.agent_id == agent_id, conversation_actions.c.action_name == old
+    )
+    connection.execute(counted.values(action_name=new))

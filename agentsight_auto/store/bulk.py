@@ -16,10 +16,30 @@ _MAX_PARAMETERS = 500
 """Values in one IN list; SQLite's lowest limit in the field is 999 parameters."""
 
 
-def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert tuples that hold every column but the database id, in the order of the table."""
+def insert_rows(
+    connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], *, with_id: bool = False
+) -> None:
+    """Insert tuples that hold every column in the order of the table; the database id only `with_id`."""
     if rows:
-        connection.exec_driver_sql(_insert_sql(table, connection.dialect), list(rows))
+        connection.exec_driver_sql(_insert_sql(table, connection.dialect, with_id=with_id), list(rows))
+
+
+def next_id(connection: Connection, table: Table) -> int:
+    """Return the database id that the next row gets, one that no row ever had where the table promises that.
+
+    Only for the one writer, inside its transaction: there the ids that follow are free as well.
+    """
+    highest = connection.exec_driver_sql(f"SELECT coalesce(max(id), 0) FROM {table.name}").scalar_one()  # noqa: S608
+    if table.dialect_options["sqlite"]["autoincrement"]:
+        given = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?"
+        highest = max(highest, connection.exec_driver_sql(given, (table.name,)).scalar_one())
+    return int(highest) + 1
+
+
+def add_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert tuples of counts under a composite key, or add the counts to those of the row that has the key."""
+    if rows:
+        connection.exec_driver_sql(_add_sql(table), list(rows))
 
 
 def update_rows(
@@ -37,8 +57,19 @@ def in_slices(connection: Connection, query: Select[Any], column: Column[T], val
 
 
 @lru_cache(maxsize=64)
-def _insert_sql(table: Table, dialect: Dialect) -> str:
-    columns = [column.name for column in table.c if not (column.primary_key and column.name == "id")]
+def _add_sql(table: Table) -> str:
+    names = [column.name for column in table.c]
+    key = [column.name for column in table.primary_key]
+    added = [name for name in names if name.endswith(("_count", "_total_ms"))]
+    sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in added)
+    marks = ", ".join("?" * len(names))
+    conflict = f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sums}"
+    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) {conflict}"  # noqa: S608
+
+
+@lru_cache(maxsize=64)
+def _insert_sql(table: Table, dialect: Dialect, *, with_id: bool) -> str:
+    columns = [column.name for column in table.c if with_id or not (column.primary_key and column.name == "id")]
     compiled = insert(table).compile(dialect=dialect, column_keys=columns)
     assert compiled.positiontup == columns
     return str(compiled)

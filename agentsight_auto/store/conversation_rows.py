@@ -9,31 +9,43 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, delete, select
 
-from agentsight_auto.store.bulk import in_slices, insert_rows, update_rows
+from agentsight_auto.store import search_index
+from agentsight_auto.store.bulk import in_slices, insert_rows, next_id, update_rows
 from agentsight_auto.store.conversation_state import FIELDS, ConversationState
 from agentsight_auto.store.metadata_index import index_rows
 from agentsight_auto.store.schema import conversations, metadata_values
+from agentsight_auto.store.summary import COLUMNS, FLAGS, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from agentsight_auto.store.geo import GeoLookup
 
-_TOUCHED = ("is_used", "ended_at_us", "message_count", "action_count")
+_TOUCHED = ("is_used", "ended_at_us", *COLUMNS)
 """What nearly every event changes; none of it is indexed."""
 
 _DESCRIBED = (
     *FIELDS, "metadata", "is_used", "started_at_us", "ended_at_us", "error", "geo_city", "geo_country", "geo_timezone",
-    "known_at", "message_count", "action_count",
+    "known_at", *COLUMNS, *FLAGS,
 )  # fmt: skip
 
-_READ = ("id", "conversation_id", *_DESCRIBED)
+_READ = (
+    "id", "conversation_id", *FIELDS, "metadata", "is_used", "started_at_us", "ended_at_us", "error", "geo_city",
+    "geo_country", "geo_timezone", "known_at",
+)  # fmt: skip
 
 
 def load_states(connection: Connection, agent_id: int, conversation_ids: Sequence[str]) -> dict[str, ConversationState]:
     """Return the states of those conversations that are stored, by conversation id."""
-    rows = _rows(connection, agent_id, _READ, conversation_ids)
-    return {row.conversation_id: ConversationState(row.conversation_id, row, row.started_at_us) for row in rows}
+    columns = [conversations.c[name] for name in (*_READ, *COLUMNS)]
+    query = select(*columns).where(conversations.c.agent_id == agent_id)
+    states = {}
+    for found in in_slices(connection, query, conversations.c.conversation_id, conversation_ids):
+        values = tuple(found)
+        row = dict(zip(_READ, values, strict=False))
+        summary = Summary(values[len(_READ) :])
+        states[row["conversation_id"]] = ConversationState(row["conversation_id"], row, row["started_at_us"], summary)
+    return states
 
 
 def write_states(
@@ -45,15 +57,24 @@ def write_states(
         if state.is_address_changed:
             place = geo.find(state.fields["customer_ip_address"]) if geo is not None else None
             state.place = (place.city, place.country, place.timezone) if place is not None else (None, None, None)
-    _insert(connection, agent_id, {state.conversation_id: state for state in changed if state.is_new})
+    _insert(connection, agent_id, [state for state in changed if state.is_new])
     known = [state for state in changed if not state.is_new]
     described = [(*_described(state), state.pk) for state in known if state.is_described]
     touched = [(*_touched(state), state.pk) for state in known if not state.is_described]
     update_rows(connection, conversations, _DESCRIBED, described)
     update_rows(connection, conversations, _TOUCHED, touched)
-    for state in changed:
-        if state.is_metadata_changed:
-            write_metadata_values(connection, agent_id, state.pk, state.metadata)
+    _index_metadata(connection, agent_id, [state for state in changed if state.is_metadata_changed])
+    described_ones = [state for state in changed if state.is_described]
+    names = [(s.pk, None if s.is_new else s.names, s.searched_names()) for s in described_ones]
+    search_index.change_names(connection, agent_id, names)
+
+
+def _index_metadata(connection: Connection, agent_id: int, states: Sequence[ConversationState]) -> None:
+    for state in states:
+        if not state.is_new:
+            connection.execute(delete(metadata_values).where(metadata_values.c.conversation_pk == state.pk))
+    rows = [(agent_id, path, text, s.pk) for s in states for path, text in sorted(index_rows(s.metadata or {}))]
+    insert_rows(connection, metadata_values, rows)
 
 
 def write_metadata_values(connection: Connection, agent_id: int, pk: int, document: dict[str, Any] | None) -> None:
@@ -64,15 +85,10 @@ def write_metadata_values(connection: Connection, agent_id: int, pk: int, docume
     )
 
 
-def _rows(connection: Connection, agent_id: int, columns: Sequence[str], conversation_ids: Sequence[str]) -> list[Any]:
-    query = select(*(conversations.c[name] for name in columns)).where(conversations.c.agent_id == agent_id)
-    return list(in_slices(connection, query, conversations.c.conversation_id, conversation_ids))
-
-
-def _insert(connection: Connection, agent_id: int, new: dict[str, ConversationState]) -> None:
-    insert_rows(connection, conversations, [_new_row(agent_id, state) for state in new.values()])
-    for row in _rows(connection, agent_id, ("id", "conversation_id"), list(new)):
-        new[row.conversation_id].pk = row.id
+def _insert(connection: Connection, agent_id: int, new: Sequence[ConversationState]) -> None:
+    for pk, state in enumerate(new, next_id(connection, conversations) if new else 0):
+        state.pk = pk
+    insert_rows(connection, conversations, [_new_row(agent_id, state) for state in new], with_id=True)
 
 
 def _new_row(agent_id: int, s: ConversationState) -> tuple[Any, ...]:
@@ -80,16 +96,16 @@ def _new_row(agent_id: int, s: ConversationState) -> tuple[Any, ...]:
     fields = (s.fields[name] for name in FIELDS)
     flags = (is_marked, is_deleted, s.is_used)
     moments = (s.started_at_us, s.ended_at_us, None)
-    rest = (s.error, *s.place, s.known_at_json(), s.message_count, s.action_count)
-    return (agent_id, s.conversation_id, *fields, s.metadata_json(), *flags, *moments, *rest)
+    rest = (s.error, *s.place, s.known_at_json(), *s.summary.values(), *s.summary.flags())
+    return (s.pk, agent_id, s.conversation_id, *fields, s.metadata_json(), *flags, *moments, *rest)
 
 
 def _described(s: ConversationState) -> tuple[Any, ...]:
     fields = (s.fields[name] for name in FIELDS)
     moments = (s.started_at_us, s.ended_at_us)
-    rest = (s.error, *s.place, s.known_at_json(), s.message_count, s.action_count)
+    rest = (s.error, *s.place, s.known_at_json(), *s.summary.values(), *s.summary.flags())
     return (*fields, s.metadata_json(), s.is_used, *moments, *rest)
 
 
 def _touched(s: ConversationState) -> tuple[Any, ...]:
-    return (s.is_used, s.ended_at_us, s.message_count, s.action_count)
+    return (s.is_used, s.ended_at_us, *s.summary.values())

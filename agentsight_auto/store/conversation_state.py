@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
-from agentsight_auto.events import Action, AnyEvent, ConversationEnded, ConversationStarted, Message
+from agentsight_auto.events import AnyEvent, ConversationEnded, ConversationStarted
 from agentsight_auto.store.metadata_index import encode_json
+from agentsight_auto.store.summary import Summary
 
 FIELDS = ("name", "customer_id", "customer_ip_address", "device", "source", "language", "environment")
 """What a `ConversationStarted` may tell, apart from metadata."""
@@ -25,19 +26,21 @@ EDITED = -1
 DEFAULT_ENVIRONMENT = "development"
 
 _ENVIRONMENTS = {"prod": "production", "production": "production", "dev": "development", "development": "development"}
-_SAID_BY = frozenset({"end_user", "agent"})
 
 
 class ConversationState:
     """One conversation while a batch is stored; `is_new`, `is_touched` and `is_described` say what to write."""
 
-    def __init__(self, conversation_id: str, row: Any | None, at_us: int) -> None:
+    def __init__(self, conversation_id: str, row: dict[str, Any] | None, at_us: int, summary: Summary) -> None:
+        """Begin with the stored row by column, or, for a new conversation, with nothing that happened at `at_us`."""
         self.conversation_id = conversation_id
         self.is_new = row is None
         self.is_touched = self.is_new
         self.is_described = self.is_new
         self.is_metadata_changed = False
         self.is_address_changed = False
+        self.summary = summary
+        self._flags = summary.flags()
         if row is None:
             self.pk = 0
             self.fields: dict[str, str | None] = dict.fromkeys(FIELDS)
@@ -48,16 +51,20 @@ class ConversationState:
             self.is_used = False
             self.error: str | None = None
             self.place: tuple[str | None, str | None, str | None] = (None, None, None)
-            self.message_count = self.action_count = 0
         else:
-            self.pk = row.id
-            self.fields = {field: getattr(row, field) for field in FIELDS}
-            self.metadata = msgspec.json.decode(row.metadata) if row.metadata is not None else None
-            self.known_at = msgspec.json.decode(row.known_at)
-            self.started_at_us, self.ended_at_us = row.started_at_us, row.ended_at_us
-            self.is_used, self.error = row.is_used, row.error
-            self.place = (row.geo_city, row.geo_country, row.geo_timezone)
-            self.message_count, self.action_count = row.message_count, row.action_count
+            self.pk = row["id"]
+            self.fields = {field: row[field] for field in FIELDS}
+            self.metadata = msgspec.json.decode(row["metadata"]) if row["metadata"] is not None else None
+            self.known_at = msgspec.json.decode(row["known_at"])
+            self.started_at_us, self.ended_at_us = row["started_at_us"], row["ended_at_us"]
+            self.is_used, self.error = bool(row["is_used"]), row["error"]
+            self.place = (row["geo_city"], row["geo_country"], row["geo_timezone"])
+        self.names = self.searched_names()
+        """What the search index knows of the conversation itself."""
+
+    def searched_names(self) -> str:
+        """Return what a search by name or customer looks at."""
+        return searched_names(self.conversation_id, self.fields["name"], self.fields["customer_id"])
 
     def add(self, event: AnyEvent) -> None:
         """Take in one event that is not stored yet."""
@@ -68,12 +75,10 @@ class ConversationState:
                 return
         elif isinstance(event, ConversationEnded):
             self._end(event)
-        elif isinstance(event, Message):
-            self.message_count += event.sender in _SAID_BY
+        else:
+            self.summary.add(event)
             self.is_touched = True
-        elif isinstance(event, Action):
-            self.action_count += 1
-            self.is_touched = True
+            self.is_described |= self.summary.flags() != self._flags
         if not self.is_used:
             self.is_used = self.is_touched = True
 
@@ -127,3 +132,8 @@ def normal_environment(value: str) -> str:
     """Return ``production`` and ``development`` for their short and differently cased spellings, others as given."""
     text = value.strip()
     return _ENVIRONMENTS.get(text.lower(), text)
+
+
+def searched_names(conversation_id: str, name: str | None, customer_id: str | None) -> str:
+    """Return the names of a conversation as one text, each on a line of its own."""
+    return f"{conversation_id}\n{name or ''}\n{customer_id or ''}"

@@ -13,7 +13,7 @@ import weakref
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, create_engine, event, exc, insert, select
+from sqlalchemy import Connection, Engine, create_engine, event, exc, insert, select, update
 from sqlalchemy.pool import QueuePool
 
 from agentsight_auto.exceptions import StoreException
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _READERS_KEPT = 4
+_ANOTHER_WRITE = update(agents).values(writes=agents.c.writes + 1)
 
 
 class Database:
@@ -79,6 +80,7 @@ class Database:
         """
         with self._in_use() as (_, writer), self._writing, self._transaction(writer) as connection:
             yield connection
+            connection.execute(_ANOTHER_WRITE)
 
     def agent_id(self, name: str = "default") -> int:
         """Return the id of the agent of this name; a new name is stored first. Not inside a `write` block."""

@@ -14,6 +14,7 @@ from agentsight_auto.exceptions import NotFoundException
 from agentsight_auto.store.bulk import insert_rows
 from agentsight_auto.store.schema import feedbacks, messages
 from agentsight_auto.store.schema_spans import further_feedbacks
+from agentsight_auto.store.summaries import rebuild
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +73,9 @@ def change_feedback(database: Database, agent_id: int, feedback_id: int, changes
     with database.write() as connection:
         table = _table(connection, agent_id, feedback_id)
         if changes:
-            connection.execute(update(table).where(table.c.id == feedback_id).values(dict(changes)))
+            of_feedback = table.c.id == feedback_id
+            connection.execute(update(table).where(of_feedback).values(dict(changes)))
+            rebuild(connection, connection.execute(select(table.c.conversation_pk).where(of_feedback)).scalars().all())
 
 
 def delete_feedback(database: Database, agent_id: int, feedback_id: int) -> None:
@@ -83,7 +86,10 @@ def delete_feedback(database: Database, agent_id: int, feedback_id: int) -> None
     """
     with database.write() as connection:
         table = _table(connection, agent_id, feedback_id)
-        connection.execute(delete(table).where(table.c.id == feedback_id))
+        of_feedback = table.c.id == feedback_id
+        judged = connection.execute(select(table.c.conversation_pk).where(of_feedback)).scalars().all()
+        connection.execute(delete(table).where(of_feedback))
+        rebuild(connection, judged)
 
 
 def _row(

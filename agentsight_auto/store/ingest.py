@@ -10,16 +10,17 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from msgspec import MsgspecError
-from sqlalchemy import Connection, Table, exc, select
+from sqlalchemy import Connection, Table, exc, func, select
 
 from agentsight_auto.events import Action, Answer, AnyEvent, Attachments, Button, Feedback, Message, TokenUsage
-from agentsight_auto.store import event_rows
+from agentsight_auto.store import event_rows, search_index, summaries
 from agentsight_auto.store.action_names import name_actions
-from agentsight_auto.store.bulk import in_slices, insert_rows
+from agentsight_auto.store.bulk import in_slices, insert_rows, next_id
 from agentsight_auto.store.conversation_rows import load_states, write_states
 from agentsight_auto.store.conversation_state import ConversationState
 from agentsight_auto.store.database import Database, agent_row_id
 from agentsight_auto.store.schema import action_logs, attachments, buttons, feedbacks, messages, token_usages
+from agentsight_auto.store.summary import Summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,65 +137,73 @@ class _Batch:
         answers = []
         for event_id, event in events:
             table = _TABLES.get(type(event))
-            if table is not None and event_id in seen[table]:
-                answers.append(Answer(event.id, "duplicate"))
-                continue
             if table is not None:
+                if event_id in seen[table]:
+                    answers.append(Answer(event.id, "duplicate"))
+                    continue
                 seen[table].add(event_id)
             news.append((event_id, event))
             answers.append(Answer(event.id, "stored"))
-        pks = self._update_conversations([event for _, event in news])
+        states = self._update_conversations([event for _, event in news])
+        pks = {conversation_id: state.pk for conversation_id, state in states.items()}
         self._insert_messages(news, pks)
         self._insert_others(news, pks)
+        summaries.add_events(self.connection, self._agent_id, [event for _, event in news], pks)
+        summaries.rebuild(self.connection, [state.pk for state in states.values() if state.summary.is_stale])
         return answers
 
     def _stored_already(self, events: Sequence[tuple[bytes, AnyEvent]]) -> dict[Table, set[bytes]]:
+        """Return the ids that are stored; those above the highest are not looked up, and ids grow with time."""
         asked: dict[Table, list[bytes]] = {}
         for event_id, event in events:
             table = _TABLES.get(type(event))
             if table is not None:
                 asked.setdefault(table, []).append(event_id)
-        return {table: set(self._row_ids(table, event_ids)) for table, event_ids in asked.items()}
+        found: dict[Table, set[bytes]] = {}
+        for table, event_ids in asked.items():
+            of_agent = table.c.agent_id == self._agent_id
+            highest = self.connection.execute(select(func.max(table.c.event_id)).where(of_agent)).scalar() or b""
+            query = select(table.c.event_id).where(of_agent)
+            known = [event_id for event_id in event_ids if event_id <= highest]
+            found[table] = {row[0] for row in in_slices(self.connection, query, table.c.event_id, known)}
+        return found
 
-    def _row_ids(self, table: Table, event_ids: Sequence[bytes]) -> dict[bytes, int]:
-        query = select(table.c.event_id, table.c.id).where(table.c.agent_id == self._agent_id)
-        return {row[0]: row[1] for row in in_slices(self.connection, query, table.c.event_id, event_ids)}
-
-    def _update_conversations(self, events: Sequence[AnyEvent]) -> dict[str, int]:
-        """Bring the conversations of these events up to date; return their database ids."""
+    def _update_conversations(self, events: Sequence[AnyEvent]) -> dict[str, ConversationState]:
+        """Bring the conversations of these events up to date; return them with their database ids."""
         wanted = list({event.conversation_id: None for event in events})
         states = load_states(self.connection, self._agent_id, wanted)
         for event in events:
             state = states.get(event.conversation_id)
             if state is None:
-                state = ConversationState(event.conversation_id, None, event.at_us)
+                state = ConversationState(event.conversation_id, None, event.at_us, Summary())
                 states[event.conversation_id] = state
             state.add(event)
         write_states(self.connection, self._agent_id, states.values(), self._geo)
-        return {conversation_id: state.pk for conversation_id, state in states.items()}
+        return states
 
     def _insert_messages(self, events: Sequence[tuple[bytes, AnyEvent]], pks: dict[str, int]) -> None:
         agent_id = self._agent_id
         rows: list[event_rows.Row] = []
-        parents: list[tuple[bytes, AnyEvent]] = []
-        for event_id, event in events:
-            if isinstance(event, (Message, Action, Button, Attachments)):
-                rows.append(event_rows.message_row(agent_id, pks[event.conversation_id], event_id, event))
-                if not isinstance(event, Message) or event.attachments:
-                    parents.append((event_id, event))
-        insert_rows(self.connection, messages, rows)
-        names = {event.action_name for _, event in parents if isinstance(event, Action)}
-        name_actions(self.connection, agent_id, names)
-        message_ids = self._row_ids(messages, [event_id for event_id, _ in parents])
         children: dict[Table, list[event_rows.Row]] = {action_logs: [], buttons: [], attachments: []}
-        for event_id, event in parents:
-            key = agent_id, pks[event.conversation_id], message_ids[event_id]
+        first = row_id = next_id(self.connection, messages)
+        for event_id, event in events:
+            if not isinstance(event, (Message, Action, Button, Attachments)):
+                continue
+            pk = pks[event.conversation_id]
+            rows.append((row_id, *event_rows.message_row(agent_id, pk, event_id, event)))
             if isinstance(event, Action):
-                children[action_logs].append(event_rows.action_log_row(*key, event_id, event))
+                children[action_logs].append(event_rows.action_log_row(agent_id, pk, row_id, event_id, event))
             elif isinstance(event, Button):
-                children[buttons].append(event_rows.button_row(*key, event_id, event))
-            elif isinstance(event, (Message, Attachments)):
-                children[attachments].extend(event_rows.attachment_rows(*key, event))
+                children[buttons].append(event_rows.button_row(agent_id, pk, row_id, event_id, event))
+            elif event.attachments:
+                children[attachments].extend(event_rows.attachment_rows(agent_id, pk, row_id, event))
+            row_id += 1
+        if row_id == first:
+            return
+        insert_rows(self.connection, messages, rows, with_id=True)
+        said = [(row[2], row[0], row[6]) for row in rows if row[4] != "action"]
+        search_index.add_messages(self.connection, agent_id, said)
+        name_actions(self.connection, agent_id, {event.action_name for _, event in events if isinstance(event, Action)})
         for table, of_table in children.items():
             insert_rows(self.connection, table, of_table)
 

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agentsight_auto._clock import Clock, iso_from_us
 from agentsight_auto.exceptions import StoreException
-from agentsight_auto.store import migration_0001_initial, migration_0002_server, migration_0003_spans
+from agentsight_auto.store import (
+    migration_0001_initial,
+    migration_0002_server,
+    migration_0003_spans,
+    migration_0004_summaries,
+    migration_0005_search,
+)
 
 if TYPE_CHECKING:
     import sqlite3
@@ -33,6 +39,8 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "initial", migration_0001_initial.STATEMENTS),
     Migration(2, "server", migration_0002_server.STATEMENTS),
     Migration(3, "spans", migration_0003_spans.STATEMENTS),
+    Migration(4, "summaries", migration_0004_summaries.STATEMENTS),
+    Migration(5, "search", migration_0005_search.STATEMENTS),
 )
 
 _RECORD_TABLE = (

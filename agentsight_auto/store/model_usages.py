@@ -17,6 +17,7 @@ from agentsight_auto.store.bulk import in_slices, insert_rows
 from agentsight_auto.store.event_rows import MAX_TOKENS
 from agentsight_auto.store.schema import token_usages
 from agentsight_auto.store.schema_spans import model_usages, spans
+from agentsight_auto.store.summaries import rebuild
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -86,6 +87,7 @@ def count_calls(
         call = news[event_ids[event_id]]
         rows.append(_model_row(agent_id, pk, usage_id, call, reasons.get(call.turn_id or "")))
     insert_rows(connection, model_usages, rows)
+    rebuild(connection, [pk])
 
 
 def mark_incomplete(connection: Connection, pk: int, reasons: Mapping[str, str]) -> None:

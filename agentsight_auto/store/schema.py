@@ -59,6 +59,8 @@ agents = Table(
     metadata,
     Column("id", Big, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
+    _count("writes"),  # of all agents goes up with each transaction that wrote: what was answered before is out of date
+    _flag("has_search_gap"),  # a SQLite without FTS5 has written, see `search_index`
 )
 
 conversations = Table(
@@ -86,17 +88,68 @@ conversations = Table(
     Column("geo_country", Text, comment="ISO 3166-1 alpha-2"),
     Column("geo_timezone", Text, comment="IANA name"),
     Column("known_at", Text, nullable=False, server_default="{}", comment="JSON: capture time per field, see ingest"),
+    # The summary, see `summary`: kept by ingest, made anew by `summaries.rebuild`.
     _count("message_count"),
     _count("action_count"),
+    _count("human_message_count"),
+    _count("agent_message_count"),
+    _count("transcript_count"),
+    _count("action_error_count"),
+    _count("feedback_count"),
+    _count("positive_count"),
+    _count("neutral_count"),
+    _count("negative_count"),
+    _count("prompt_tokens"),
+    _count("completion_tokens"),
+    _count("total_tokens"),
+    _count("embedding_tokens"),
+    _count("response_count"),
+    _count("response_total_us"),
+    _count("waiting_count"),
+    _count("waiting_total_us"),
+    Column("first_human_at_us", Big),
+    Column("last_human_at_us", Big),
+    Column("first_agent_at_us", Big),
+    Column("last_agent_at_us", Big),
+    Column("last_entry_at_us", Big, comment="of the latest row of messages"),
+    _flag("has_messages"),
+    _flag("has_action"),
+    _flag("has_feedback"),
     UniqueConstraint("agent_id", "conversation_id"),
-    # Each ends in (started_at_us, id), so that a filtered list comes out in the documented order without sorting.
-    Index(None, "agent_id", "started_at_us", "id"),
-    Index(None, "agent_id", "customer_id", "started_at_us", "id"),
-    Index(None, "agent_id", "customer_ip_address", "started_at_us", "id"),
-    Index(None, "agent_id", "device", "started_at_us", "id"),
-    Index(None, "agent_id", "language", "started_at_us", "id"),
-    Index(None, "agent_id", "environment", "started_at_us", "id"),
-    Index("ix_conversations_marked", "agent_id", "started_at_us", "id", sqlite_where=text("is_marked = 1")),
+    # Each leads in the documented order, and covers what a count asks: is the conversation deleted?
+    *(
+        Index(f"ix_conversations_{name}", "agent_id", name, "started_at_us", "id", "is_deleted")
+        for name in (
+            "customer_id",
+            "customer_ip_address",
+            "device",
+            "source",
+            "language",
+            "environment",
+            "has_messages",
+            "has_action",
+            "has_feedback",
+        )
+    ),
+    Index(
+        "ix_conversations_marked", "agent_id", "started_at_us", "id", "is_deleted", sqlite_where=text("is_marked = 1")
+    ),
+    Index("ix_conversations_deleted", "agent_id", "id", sqlite_where=text("is_deleted = 1")),
+    Index(
+        "ix_conversations_overview",
+        "agent_id",
+        "started_at_us",
+        "id",
+        "is_deleted",
+        "is_marked",
+        "environment",
+        "device",
+        "source",
+        "language",
+        "has_messages",
+        "has_action",
+        "has_feedback",
+    ),
     sqlite_autoincrement=True,  # an id that was erased is never given to another conversation
 )
 
@@ -186,6 +239,7 @@ feedbacks = Table(
     UniqueConstraint("agent_id", "event_id"),
     Index(None, "conversation_pk"),
     Index(None, "agent_id", "created_at_us"),
+    Index("ix_feedbacks_judgement", "agent_id", "source", "sentiment", "conversation_pk"),
 )
 
 token_usages = Table(
@@ -221,6 +275,54 @@ metadata_values = Table(
     ),
     Index(None, "conversation_pk"),
     sqlite_with_rowid=False,
+)
+
+conversation_actions = Table(
+    "conversation_actions",
+    metadata,
+    Column("agent_id", Big, ForeignKey("agents.id"), primary_key=True, autoincrement=False),
+    Column("action_name", Text, primary_key=True),
+    Column(
+        "conversation_pk",
+        Big,
+        ForeignKey("conversations.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    _count("call_count"),
+    _count("error_count"),
+    _count("duration_count"),
+    Column("duration_total_ms", Float, nullable=False, server_default=text("0")),
+    Index(None, "conversation_pk"),
+    sqlite_with_rowid=False,
+)
+
+conversation_hours = Table(
+    "conversation_hours",
+    metadata,
+    _agent(),
+    Column(
+        "conversation_pk",
+        Big,
+        ForeignKey("conversations.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("hour", Big, primary_key=True, autoincrement=False, comment="hours since 1970 (UTC)"),
+    _count("human_message_count"),
+    _count("agent_message_count"),
+    sqlite_with_rowid=False,
+)
+
+search_documents = Table(
+    "search_documents",
+    metadata,
+    Column("id", Big, primary_key=True, comment="row id in the search index, see search_index"),
+    _agent(),
+    _conversation(),
+    Column("first_message_id", Big, nullable=False),
+    Column("last_message_id", Big, nullable=False),
+    Index(None, "conversation_pk"),
 )
 
 api_keys = Table(
