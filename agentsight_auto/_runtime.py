@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -23,8 +24,9 @@ from ._settings import Settings, check_arguments, check_remote, check_setting, l
 from .deliver.local import LocalDestination
 from .deliver.pipeline import DRAIN_BYTES, FlushReport, Pipeline, PipelineOptions
 from .deliver.recent import Replies
-from .events import AnyEvent, encode_event
+from .events import AnyEvent, Event, encode_event
 from .exceptions import ConversationTrackingException
+from .redact.processing import Processing, Processor
 from .snapshot import safe_json
 from .store.attachments import AttachmentFolder
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from .query.backend import Backend
     from .query.embedded import EmbeddedBackend
     from .query.remote import RemoteBackend
+
+E = TypeVar("E", bound=Event)
 
 _READ_WAIT_S = 2.0
 _PIPELINE_SETTINGS = frozenset(
@@ -122,6 +126,8 @@ class Runtime:
         self._lock = threading.RLock()
         self._opening = threading.Lock()
         self._has_home = False
+        self._dropped: Counter[str] = Counter()
+        self.processing: Processor | None = _Unread(self)
         self.has_warned_of_implicit = False
         self.generation = 0
         check_arguments(arguments)
@@ -132,6 +138,7 @@ class Runtime:
         """In a forked child: ids of its own, and locks that no thread of the parent holds."""
         self._lock = threading.RLock()
         self._opening = threading.Lock()
+        self._dropped.clear()
         self.ids.renew()
         self.generation += 1
 
@@ -146,7 +153,9 @@ class Runtime:
         with self._lock:
             if self.loaded_settings is not None:
                 return self.loaded_settings
-            settings = self.loaded_settings = load_settings(self._arguments)
+            settings = load_settings(self._arguments)
+            self.processing = self._processing_of(settings)
+            self.loaded_settings = settings
         announce(settings)
         if self is _defaults[0] and after_settings is not None:
             after_settings(settings)
@@ -164,7 +173,9 @@ class Runtime:
             arguments = {**self._arguments, **checked}
             check_arguments(arguments)
             self._arguments = arguments
-            after = self.loaded_settings = load_settings(arguments)
+            after = load_settings(arguments)
+            self.processing = self._processing_of(after)
+            self.loaded_settings = after
             self._has_home = False
             pipeline, backends = None, []
             if before is not None and any(getattr(before, n) != getattr(after, n) for n in _PIPELINE_SETTINGS):
@@ -177,10 +188,20 @@ class Runtime:
         for backend in backends:
             backend.close()
 
+    def _processing_of(self, settings: Settings) -> Processing | None:
+        if not settings.redact and not settings.processors:
+            return None
+        return Processing(settings.redact, settings.processors, self._dropped)
+
     # -- recording ---------------------------------------------------------------------------------------------------
 
     def record(self, event: AnyEvent, recorder: Recorder) -> None:
         """Take one event in, encoded once for the pipeline and for its scope: the one door for everything recorded."""
+        if self.processing is not None:
+            kept = self.processing.apply(event)
+            if kept is None:
+                return
+            event = kept
         try:
             line = encode_event(event)
             if b"\\u0000" in line:
@@ -229,7 +250,7 @@ class Runtime:
 
     def flush(self, timeout_s: float) -> FlushReport:
         """Deliver what is recorded, for at most `timeout_s` seconds, and say what is delivered and what waits."""
-        return self.pipeline.flush(timeout_s)
+        return self._with_dropped(self.pipeline.flush(timeout_s))
 
     def shutdown(self, timeout_s: float) -> FlushReport:
         """Write everything to disk, try once to deliver it within `timeout_s` seconds, stop the worker."""
@@ -238,7 +259,10 @@ class Runtime:
             backends = self._take_backends()
         for backend in backends:
             backend.close()
-        return report
+        return self._with_dropped(report)
+
+    def _with_dropped(self, report: FlushReport) -> FlushReport:
+        return msgspec.structs.replace(report, dropped=dict(self._dropped)) if self._dropped else report
 
     # -- reading and editing -----------------------------------------------------------------------------------------
 
@@ -317,6 +341,19 @@ class Runtime:
         if not settings.is_remote:
             return LocalDestination(lambda: self._embedded_backend().ingest)
         return open_http(settings, self.attachments(), self._replies)
+
+
+class _Unread:
+    """Stands for the processors while no settings are read yet: reads them before the first event goes on."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def apply(self, event: E) -> E | None:
+        """Read the settings and do what they say."""
+        _ = self._runtime.settings
+        processing = self._runtime.processing
+        return event if processing is None else processing.apply(event)
 
 
 def _pipeline_options(settings: Settings) -> PipelineOptions:

@@ -16,6 +16,7 @@ from agentsight_auto.store import (
     migration_0003_spans,
     migration_0004_summaries,
     migration_0005_search,
+    migration_0006_marked,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(3, "spans", migration_0003_spans.STATEMENTS),
     Migration(4, "summaries", migration_0004_summaries.STATEMENTS),
     Migration(5, "search", migration_0005_search.STATEMENTS),
+    Migration(6, "marked", migration_0006_marked.STATEMENTS),
 )
 
 _RECORD_TABLE = (
