@@ -22,7 +22,7 @@ from agentsight_auto.events import ConversationEnded, ConversationStarted
 from agentsight_auto.exceptions import ConfigurationException
 from agentsight_auto.integrations.asgi import ConversationMiddleware
 from agentsight_auto.testing import Recording
-from tests.integrations.support import FILLED, HEADERS, ask_and_leave, served_by_uvicorn, until
+from tests.integrations.web_support import FILLED, HEADERS, ask_and_leave, served_by_uvicorn, until
 
 
 @track_action

@@ -17,7 +17,7 @@ from agentsight_auto import conversation, flush, instrument, uninstrument
 from agentsight_auto._runtime import Runtime, used_as_default
 from agentsight_auto.integrations.asgi import ConversationMiddleware
 from agentsight_auto.testing import Recording
-from tests.integrations.support import served_by_uvicorn
+from tests.integrations.web_support import served_by_uvicorn
 
 requests = pytest.importorskip("requests", reason="pip install agentsight-auto[integrations-test]")
 MEMBER = "agentsight.conversation_id=chat%201"

@@ -17,7 +17,7 @@ import pytest
 from agentsight_auto import agentsight_api, conversation, instrument, uninstrument
 from agentsight_auto._runtime import Runtime
 from agentsight_auto.testing import Recording
-from tests.integrations.support import until
+from tests.integrations.web_support import until
 
 celery = pytest.importorskip("celery", reason="pip install agentsight-auto[integrations-test]")
 

@@ -32,7 +32,7 @@ from agentsight_auto import current_conversation, track_action
 from agentsight_auto.events import ConversationEnded, ConversationStarted
 from agentsight_auto.integrations.django import ConversationMiddleware
 from agentsight_auto.testing import Recording
-from tests.integrations.support import FILLED, HEADERS, ask_and_leave, served_by_uvicorn, until
+from tests.integrations.web_support import FILLED, HEADERS, ask_and_leave, served_by_uvicorn, until
 
 
 @track_action

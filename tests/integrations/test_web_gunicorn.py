@@ -20,7 +20,7 @@ import pytest
 
 from agentsight_auto import agentsight_api
 from agentsight_auto._runtime import Runtime
-from tests.integrations.support import until
+from tests.integrations.web_support import until
 
 pytest.importorskip("gunicorn", reason="pip install agentsight-auto[integrations-test]")
 

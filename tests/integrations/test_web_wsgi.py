@@ -15,7 +15,7 @@ from agentsight_auto import conversation, current_conversation, track_action
 from agentsight_auto.events import ConversationEnded, ConversationStarted
 from agentsight_auto.integrations.wsgi import ConversationMiddleware
 from agentsight_auto.testing import Recording
-from tests.integrations.support import FILLED, HEADERS, ask_and_leave, served_by_werkzeug, until
+from tests.integrations.web_support import FILLED, HEADERS, ask_and_leave, served_by_werkzeug, until
 
 
 @track_action
