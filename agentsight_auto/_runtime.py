@@ -40,12 +40,9 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Event)
 
 _READ_WAIT_S = 2.0
-<<<<<<< HEAD
 _TIDY_S = 0.1
-=======
 _BACKSLASH = ord("\\")
 """Looked for as a number first: `bytes in bytes` takes longer than all the rest of encoding."""
->>>>>>> main
 _PIPELINE_SETTINGS = frozenset(
     {
         "api_key",
