@@ -125,7 +125,7 @@ def _hide(connection: Connection, agent_id: int, subject: str, pks: Sequence[int
         hidden = ("conversation_id", "name", "customer_id", "is_deleted", "deleted_at_us")
         values = [(new[row.id], None, None, True, at_us, row.id) for row in rows]
         update_rows(connection, conversations, hidden, values)
-        found_by = [(row.id, tuple(row[1:]), (new[row.id], None, None)) for row in rows]
+        found_by = [(row.id, (row[1], row[2], row[3]), (new[row.id], None, None)) for row in rows]
         search_index.change_names(connection, agent_id, found_by)
     return int(number)
 
