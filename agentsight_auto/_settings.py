@@ -265,6 +265,12 @@ SETTINGS = (
         "Action names that count as a hand-over to a human.",
     ),
     Setting(
+        "baggage_hosts",
+        "AGENTSIGHT_BAGGAGE_HOSTS",
+        _names,
+        "Hosts that get the conversation id with requests of httpx and requests: names, or `*.example.com`; see Web.",
+    ),
+    Setting(
         "instrument",
         "AGENTSIGHT_INSTRUMENT",
         _names,
@@ -314,6 +320,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: float | None = None
     geoip_db: str | None = None
     escalation_actions: tuple[str, ...] = ("fallback_to_human", "open_ticket", "ticket", "contact_human")
+    baggage_hosts: tuple[str, ...] = ()
     instrument: tuple[str, ...] = ()
     capture_messages: bool = False
     token_handler_type: str | None = None
