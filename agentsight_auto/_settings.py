@@ -123,6 +123,15 @@ def _path(value: Any) -> str:
     return str(Path(text).expanduser().absolute())
 
 
+def _idle_after(value: Any) -> tuple[str, ...]:
+    parts = _names([value] if isinstance(value, (int, float)) else value)
+    for part in parts:
+        _number(0.01, 60 * 24 * 365)(part.rpartition("=")[2])
+    if not parts:
+        raise ValueError("expected minutes, or source=minutes")
+    return parts
+
+
 def _names(value: Any) -> tuple[str, ...]:
     parts = value.split(",") if isinstance(value, str) else value
     return tuple(name for name in (str(part).strip() for part in parts) if name)
@@ -208,6 +217,18 @@ SETTINGS = (
         "Action names that count as a hand-over to a human.",
     ),
     Setting(
+        "resolution_actions",
+        "AGENTSIGHT_RESOLUTION_ACTIONS",
+        _names,
+        "Action names that count as a conversation resolved.",
+    ),
+    Setting(
+        "idle_after",
+        "AGENTSIGHT_IDLE_AFTER",
+        _idle_after,
+        "Minutes without a word after which a conversation is idle; `source=minutes` for one source.",
+    ),
+    Setting(
         "instrument",
         "AGENTSIGHT_INSTRUMENT",
         _names,
@@ -254,6 +275,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     exit_timeout_s: float = 2.0
     geoip_db: str | None = None
     escalation_actions: tuple[str, ...] = ("fallback_to_human", "open_ticket", "ticket", "contact_human")
+    resolution_actions: tuple[str, ...] = ("resolve_conversation",)
+    idle_after: tuple[str, ...] = ("30",)
     instrument: tuple[str, ...] = ()
     capture_messages: bool = False
     token_handler_type: str | None = None

@@ -6,6 +6,7 @@ from typing import Any
 
 from . import _runtime
 from .enums import Sentiment
+from .events import ESCALATED_BY, RESOLVED_BY
 
 
 class ConversationManager:
@@ -62,6 +63,26 @@ class ConversationManager:
             event_id=runtime.ids.next(at_us),
             at_us=at_us,
         )
+
+    def resolve_conversation(self, conversation_id: int | str, note: str | None = None) -> dict[str, Any]:
+        """Record that the conversation has reached its purpose; returns ``{"id", "conversation_id", "action_name"}``.
+
+        A later message of the customer reopens it.
+        """
+        return self._end(conversation_id, RESOLVED_BY, note)
+
+    def escalate_conversation(self, conversation_id: int | str, reason: str | None = None) -> dict[str, Any]:
+        """Record that a human takes over; returns ``{"id", "conversation_id", "action_name"}``.
+
+        It is the documented action `fallback_to_human`. A later message of the customer reopens the conversation.
+        """
+        return self._end(conversation_id, ESCALATED_BY, reason)
+
+    def _end(self, conversation_id: int | str, action_name: str, note: str | None) -> dict[str, Any]:
+        runtime = self._runtime
+        at_us = runtime.clock.now_us()
+        event_id = runtime.ids.next(at_us)
+        return runtime.backend().end_conversation(conversation_id, action_name, note, event_id=event_id, at_us=at_us)
 
     def rename_conversation(self, conversation_id: int | str, name: str) -> dict[str, Any]:
         """Set the name, 1 to 255 characters; returns ``{"id", "conversation_id", "name"}``.

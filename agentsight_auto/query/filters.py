@@ -19,6 +19,8 @@ from sqlalchemy import ColumnElement, Connection
 
 from agentsight_auto.query import parameters
 from agentsight_auto.query.filter_values import Reader, as_text
+from agentsight_auto.query.insight_filters import INSIGHT_READERS, narrow_by_insights, read_insight_filters
+from agentsight_auto.query.lifecycle import Lifecycle, Rules
 from agentsight_auto.query.members import (
     MEMBER_FILTERS,
     Condition,
@@ -48,12 +50,16 @@ class Filters:
     parameters: Mapping[str, str]
     """The filters as text, in the order given, for `next` and `previous`."""
     names_environment: bool = False
+    agent_id: int = 0
+    insight_conditions: Sequence[Condition] = ()
+    """Conditions on what was found out about a conversation, see `insight_filters`."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Values of the extra parameters that the caller of `parse_filters` named."""
 
     def conditions(self, connection: Connection) -> list[Condition]:
         """Return all conditions, in the form that suits what is in the store now."""
-        return [*self.own_conditions, *narrow(connection, self.members)]
+        found = narrow_by_insights(connection, self.agent_id, self.insight_conditions)
+        return [*self.own_conditions, *found, *narrow(connection, self.members)]
 
 
 def _exact(column: ColumnElement[Any]) -> Reader:
@@ -95,11 +101,17 @@ _OWN: Mapping[str, Reader] = {
     "started_at_after": _started_after,
     "started_at_before": _started_before,
 }
-KNOWN_FILTERS = (*_OWN, *MEMBER_FILTERS, "include_deleted", "ordering")
+KNOWN_FILTERS = (*_OWN, *MEMBER_FILTERS, *INSIGHT_READERS, "include_deleted", "ordering")
 _KNOWN_PARAMETERS = (*KNOWN_FILTERS, "page", "page_size", "cursor")
 
 
-def parse_filters(filters: Mapping[str, Any], *, agent_id: int, options: Mapping[str, Reader] | None = None) -> Filters:
+def parse_filters(
+    filters: Mapping[str, Any],
+    *,
+    agent_id: int,
+    options: Mapping[str, Reader] | None = None,
+    rules: Rules = Rules(),  # noqa: B008 - immutable
+) -> Filters:
     """Read all filters; None counts as not given. `options` reads further parameters that are no conditions.
 
     What is found belongs to the agent, and is not deleted unless `include_deleted` says otherwise.
@@ -124,6 +136,8 @@ def parse_filters(filters: Mapping[str, Any], *, agent_id: int, options: Mapping
         ordering=ordering,
         parameters={name: as_text(name, value) for name, value in given.items() if name in KNOWN_FILTERS},
         names_environment="environment" in given or "env" in given,
+        agent_id=agent_id,
+        insight_conditions=read_insight_filters(given, Lifecycle(rules, agent_id)),
         options={name: read(name, given[name]) for name, read in readers.items() if name in given},
     )
 
