@@ -102,7 +102,7 @@ _WORDS = f"at least {FEWEST_WORDS} different words"
 
 METRICS: tuple[Metric, ...] = (
     _count("conversations", "Conversations", "Conversations that began in the period, those only opened included."),
-    _count("used_conversations", "Used", "Conversations in which something was recorded: a message, an action.", "used"),
+    _count("used_conversations", "Used", "Conversations in which something was recorded.", "used"),
     _count("visited_conversations", "Only opened", "Conversations that were opened and in which nothing followed.",
            "visited"),
     _rate("use_rate", "Use", "Used conversations, of all conversations.", "used_conversations", "conversations"),

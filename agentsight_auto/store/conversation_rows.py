@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, delete, select
 
+from agentsight_auto.store import search_index
 from agentsight_auto.store.bulk import in_slices, insert_rows, next_id, update_rows
 from agentsight_auto.store.conversation_state import FIELDS, ConversationState
 from agentsight_auto.store.metadata_index import index_rows
@@ -63,6 +64,9 @@ def write_states(
     update_rows(connection, conversations, _DESCRIBED, described)
     update_rows(connection, conversations, _TOUCHED, touched)
     _index_metadata(connection, agent_id, [state for state in changed if state.is_metadata_changed])
+    described_ones = [state for state in changed if state.is_described]
+    names = [(s.pk, None if s.is_new else s.names, s.searched_names()) for s in described_ones]
+    search_index.change_names(connection, agent_id, names)
 
 
 def _index_metadata(connection: Connection, agent_id: int, states: Sequence[ConversationState]) -> None:

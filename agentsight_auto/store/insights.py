@@ -35,11 +35,11 @@ _READ = (
 )  # fmt: skip
 
 
-def mark_due(connection: Connection, pks: Iterable[int]) -> None:
+def mark_due(connection: Connection, agent_id: int, pks: Iterable[int]) -> None:
     """Note that these conversations have changed, inside a `write` block."""
-    rows = [(pk,) for pk in pks]
+    rows = [(pk, agent_id) for pk in pks]
     if rows:
-        connection.exec_driver_sql("INSERT OR IGNORE INTO insights_due (conversation_pk) VALUES (?)", rows)
+        connection.exec_driver_sql("INSERT OR IGNORE INTO insights_due (conversation_pk, agent_id) VALUES (?, ?)", rows)
 
 
 def count_due(connection: Connection, *, most: int = 1_000_000) -> int:

@@ -60,10 +60,12 @@ STATEMENTS = (
     """
     CREATE TABLE insights_due (
         conversation_pk INTEGER NOT NULL,
+        agent_id INTEGER NOT NULL,
         PRIMARY KEY (conversation_pk),
-        FOREIGN KEY(conversation_pk) REFERENCES conversations (id) ON DELETE CASCADE
+        FOREIGN KEY(conversation_pk) REFERENCES conversations (id) ON DELETE CASCADE,
+        FOREIGN KEY(agent_id) REFERENCES agents (id)
     )
     """,
     # Every conversation so far is to be examined.
-    "INSERT INTO insights_due (conversation_pk) SELECT id FROM conversations",
+    "INSERT INTO insights_due (conversation_pk, agent_id) SELECT id, agent_id FROM conversations",
 )

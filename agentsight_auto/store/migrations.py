@@ -15,6 +15,7 @@ from agentsight_auto.store import (
     migration_0002_server,
     migration_0003_spans,
     migration_0004_summaries,
+    migration_0005_search,
     migration_0006_insights,
 )
 
@@ -40,6 +41,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(2, "server", migration_0002_server.STATEMENTS),
     Migration(3, "spans", migration_0003_spans.STATEMENTS),
     Migration(4, "summaries", migration_0004_summaries.STATEMENTS),
+    Migration(5, "search", migration_0005_search.STATEMENTS),
     Migration(6, "insights", migration_0006_insights.STATEMENTS),
 )
 

@@ -60,6 +60,7 @@ agents = Table(
     Column("id", Big, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     _count("writes"),  # of all agents goes up with each transaction that wrote: what was answered before is out of date
+    _flag("has_search_gap"),  # a SQLite without FTS5 has written, see `search_index`
 )
 
 conversations = Table(
@@ -133,6 +134,7 @@ conversations = Table(
     Index(
         "ix_conversations_marked", "agent_id", "started_at_us", "id", "is_deleted", sqlite_where=text("is_marked = 1")
     ),
+    Index("ix_conversations_deleted", "agent_id", "id", sqlite_where=text("is_deleted = 1")),
     Index(
         "ix_conversations_overview",
         "agent_id",

@@ -83,4 +83,4 @@ ending_actions = Table(
     sqlite_with_rowid=False,
 )
 
-insights_due = Table("insights_due", metadata, _conversation())
+insights_due = Table("insights_due", metadata, _conversation(), _agent())

@@ -14,6 +14,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentsight_auto.exceptions import StoreException
+from agentsight_auto.store import search_index
 from agentsight_auto.store.migrations import check_ours, migrate
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ def _bring_up_to_date(path: Path) -> None:
         check_ours(handle, path)  # before the first statement that writes
         handle.execute("PRAGMA journal_mode = WAL")
         migrate(handle, path)
+        search_index.ensure(handle)
 
 
 def identity(path: Path) -> tuple[int, int]:

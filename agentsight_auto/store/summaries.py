@@ -87,7 +87,7 @@ def rebuild(connection: Connection, conversation_pks: Iterable[int | None]) -> N
         for table in (conversation_hours, conversation_actions):
             connection.execute(delete(table).where(table.c.conversation_pk == pk))
         if agent_id is not None:
-            insights.mark_due(connection, [pk])
+            insights.mark_due(connection, agent_id, [pk])
             insert_rows(connection, conversation_hours, tally.hour_rows(agent_id))
             insert_rows(connection, conversation_actions, tally.action_rows(agent_id))
 

@@ -15,9 +15,12 @@ from agentsight_auto.store import schema_spans
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.migrations import APPLICATION_ID, MIGRATIONS, Migration, current_version, migrate
 from agentsight_auto.store.schema import metadata
+from agentsight_auto.store.search_index import TABLES
 
 from .material import child, finished
 
+SEARCH_TABLES = {f"{table}{part}" for table in TABLES for part in ("", "_data", "_idx", "_config")}
+"""The search index is made beside the schema: a virtual table and what SQLite keeps for it."""
 NEXT = MIGRATIONS[-1].version + 1
 
 
@@ -33,7 +36,8 @@ def described(path: Path) -> dict[str, Any]:
     engine = create_engine(f"sqlite:///{path}")
     inspector = inspect(engine)
     found: dict[str, Any] = {}
-    for table in sorted(set(inspector.get_table_names()) - {"schema_migrations", "sqlite_sequence"}):
+    apart = {"schema_migrations", "sqlite_sequence", *SEARCH_TABLES}
+    for table in sorted(set(inspector.get_table_names()) - apart):
         found[table] = {
             "columns": [{**column, "type": str(column["type"])} for column in inspector.get_columns(table)],
             "indexes": sorted((index["name"], index["column_names"]) for index in inspector.get_indexes(table)),
@@ -43,7 +47,8 @@ def described(path: Path) -> dict[str, Any]:
         }
     with engine.connect() as connection:
         found["options"] = sorted(map(str, connection.exec_driver_sql(
-            "SELECT name, wr FROM pragma_table_list WHERE schema = 'main' AND name != 'schema_migrations'"
+            "SELECT name, wr FROM pragma_table_list WHERE schema = 'main' AND name != 'schema_migrations' "
+            "AND name NOT LIKE '%!_search%' ESCAPE '!'"
         )))  # fmt: skip
         found["conditions"] = sorted(map(str, connection.exec_driver_sql(
             "SELECT name, partial FROM sqlite_master JOIN pragma_index_list(tbl_name) USING (name)"

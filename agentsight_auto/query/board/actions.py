@@ -107,4 +107,4 @@ def _errors(calls: Any) -> dict[tuple[str, str], tuple[int, int, int, int]]:
 
 def _text_ids(connection: Connection, pks: set[int]) -> dict[int, str]:
     query = select(conversations.c.id, conversations.c.conversation_id).where(conversations.c.id.in_(pks))
-    return {pk: text_id for pk, text_id in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query)}

@@ -90,7 +90,7 @@ def _count(connection: Connection, filters: Mapping[str, Any], life: Lifecycle) 
     actions = conversation_actions.c
     performed = found.join(conversation_actions, actions.conversation_pk == found.c.id)
     names = select(actions.action_name, func.count()).select_from(performed).group_by(actions.action_name)
-    counts["action"].update({name: count for name, count in connection.execute(names)})
+    counts["action"].update({row[0]: row[1] for row in connection.execute(names)})
     return total, counts
 
 
@@ -139,7 +139,7 @@ def count_volume(
     origin_us = (from_us + shift_us) // width_us * width_us - shift_us
     place = ((started - origin_us) // width_us).label("place")
     statement = select(place, func.count()).where(*conditions, started >= origin_us, started <= until_us)
-    counts = {number: count for number, count in connection.execute(statement.group_by(place))}
+    counts: dict[int, int] = {row[0]: row[1] for row in connection.execute(statement.group_by(place))}
     count = (until_us - origin_us) // width_us + 1
     return {
         "from": iso_from_us(from_us),

@@ -1,0 +1,170 @@
+"""The search index: which documents have three characters in a row, by FTS5 with trigrams.
+
+In: texts of messages and names of conversations, in the transaction that stores them. Out: two virtual tables.
+Loses: nothing; where SQLite has no FTS5 the agent's index is marked as having a gap, nobody trusts it then, and the
+next process whose SQLite has FTS5 makes it anew.
+
+``message_search`` has a document for what one batch adds to one conversation (`search_documents` says of which): a word
+that is said often there costs once. What an action says is not in it: `conversation_actions` has
+the names. ``name_search`` has one for each conversation: its ids and its name, each on a line. Texts are case-folded.
+Both keep no text and no positions: whoever finds candidates here looks into the rows.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, select, update
+
+from agentsight_auto.store.bulk import insert_rows, next_id
+from agentsight_auto.store.conversation_state import searched_names
+from agentsight_auto.store.schema import agents, conversations, messages, search_documents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+TABLES = ("message_search", "name_search")
+
+_CREATE = "CREATE VIRTUAL TABLE {} USING fts5(content, content='', columnsize=0, detail=none, tokenize='trigram')"
+_ADD = "INSERT INTO {0} (rowid, content) VALUES (?, ?)"
+_REMOVE = "INSERT INTO {0} ({0}, rowid, content) VALUES ('delete', ?, ?)"
+_FILL = (
+    "DELETE FROM search_documents",
+    """
+    INSERT INTO search_documents (agent_id, conversation_pk, first_message_id, last_message_id)
+        SELECT agent_id, conversation_pk, min(id), max(id) FROM messages WHERE kind != 'action'
+        GROUP BY conversation_pk
+    """,
+    """
+    INSERT INTO message_search (rowid, content)
+        SELECT d.id, casefold((SELECT group_concat(said.content, char(10)) FROM (
+            SELECT content FROM messages AS m WHERE m.conversation_pk = d.conversation_pk AND m.kind != 'action'
+                AND m.id BETWEEN d.first_message_id AND d.last_message_id ORDER BY m.id) AS said))
+        FROM search_documents AS d
+    """,
+    """
+    INSERT INTO name_search (rowid, content)
+        SELECT id, casefold(conversation_id || char(10) || coalesce(name, '') || char(10) || coalesce(customer_id, ''))
+        FROM conversations
+    """,
+    "UPDATE agents SET has_search_gap = 0",
+)
+
+
+@lru_cache(maxsize=1)
+def is_available() -> bool:
+    """Tell whether this process's SQLite has FTS5 with trigrams."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        connection.execute(_CREATE.format("probe"))
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def ensure(handle: sqlite3.Connection) -> None:
+    """Make the index of a migrated file where it is missing or has a gap; does nothing without FTS5."""
+    if not is_available() or _is_whole(handle):
+        return
+    handle.execute("BEGIN IMMEDIATE")
+    try:
+        if not _is_whole(handle):
+            for table in TABLES:
+                handle.execute(f"DROP TABLE IF EXISTS {table}")
+                handle.execute(_CREATE.format(table))
+            for statement in _FILL:
+                handle.execute(statement)
+        handle.execute("COMMIT")
+    except BaseException:
+        if handle.in_transaction:
+            handle.execute("ROLLBACK")
+        raise
+
+
+def _is_whole(handle: sqlite3.Connection) -> bool:
+    (there,) = handle.execute("SELECT count(*) FROM sqlite_master WHERE name IN (?, ?)", TABLES).fetchone()
+    (gaps,) = handle.execute("SELECT count(*) FROM agents WHERE has_search_gap").fetchone()
+    return bool(there == len(TABLES) and not gaps)
+
+
+def can_search(connection: Connection, agent_id: int) -> bool:
+    """Tell whether the index knows all that the agent's conversations say."""
+    if not is_available():
+        return False
+    there = "SELECT count(*) FROM sqlite_master WHERE name IN (?, ?)"
+    gap = select(agents.c.has_search_gap).where(agents.c.id == agent_id)
+    is_there = connection.exec_driver_sql(there, TABLES).scalar() == len(TABLES)
+    return is_there and not connection.execute(gap).scalar()
+
+
+def add_messages(connection: Connection, agent_id: int, said: Sequence[tuple[int, int, str]]) -> None:
+    """Add what was just stored: (database id of the conversation, of the message, its text), by ascending message."""
+    if not is_available():
+        _mark_gap(connection, agent_id)
+        return
+    texts: dict[int, list[str]] = {}
+    bounds: dict[int, tuple[int, int]] = {}
+    for pk, message_id, text in said:
+        texts.setdefault(pk, []).append(text)
+        bounds[pk] = bounds[pk][0] if pk in bounds else message_id, message_id
+    first = next_id(connection, search_documents) if texts else 0
+    documents = [(first + place, agent_id, pk, *bounds[pk]) for place, pk in enumerate(texts)]
+    insert_rows(connection, search_documents, documents, with_id=True)
+    folded = [(first + place, "\n".join(lines).casefold()) for place, lines in enumerate(texts.values())]
+    _execute(connection, _ADD.format("message_search"), folded)
+
+
+def change_names(connection: Connection, agent_id: int, changes: Sequence[tuple[int, str | None, str | None]]) -> None:
+    """Tell the index of conversations' names: (database id, text before, text after); None where there is none."""
+    if not is_available():
+        _mark_gap(connection, agent_id)
+        return
+    removed = [(pk, before.casefold()) for pk, before, after in changes if before is not None and before != after]
+    added = [(pk, after.casefold()) for pk, before, after in changes if after is not None and before != after]
+    _execute(connection, _REMOVE.format("name_search"), removed)
+    _execute(connection, _ADD.format("name_search"), added)
+
+
+def forget(connection: Connection, conversation_pks: Iterable[int]) -> None:
+    """Take conversations out of the index, before their rows are removed.
+
+    Their trigrams are marked as gone; `optimize` rewrites the index without them.
+    """
+    if not is_available():
+        return
+    for pk in conversation_pks:
+        of_conversation = search_documents.c.conversation_pk == pk
+        for document in connection.execute(select(search_documents).where(of_conversation)).all():
+            text = "\n".join(connection.execute(_texts(document)).scalars())
+            _execute(connection, _REMOVE.format("message_search"), [(document.id, text.casefold())])
+        connection.execute(search_documents.delete().where(of_conversation))
+        names = (conversations.c.conversation_id, conversations.c.name, conversations.c.customer_id)
+        row = connection.execute(select(conversations.c.agent_id, *names).where(conversations.c.id == pk)).one_or_none()
+        if row is not None:
+            change_names(connection, row[0], [(pk, searched_names(*row[1:]), None)])
+
+
+def optimize(connection: Connection) -> None:
+    """Rewrite the index without what was taken out of it: nothing of that remains. Takes seconds per gigabyte."""
+    if is_available():
+        for table in TABLES:
+            connection.exec_driver_sql(f"INSERT INTO {table} ({table}) VALUES ('optimize')")  # noqa: S608
+
+
+def _mark_gap(connection: Connection, agent_id: int) -> None:
+    connection.execute(update(agents).where(agents.c.id == agent_id).values(has_search_gap=True))
+
+
+def _texts(document: Any) -> Any:
+    between = messages.c.id.between(document.first_message_id, document.last_message_id)
+    of_document = (messages.c.conversation_pk == document.conversation_pk, messages.c.kind != "action", between)
+    return select(messages.c.content).where(*of_document).order_by(messages.c.id)
+
+
+def _execute(connection: Connection, sql: str, rows: list[tuple[int, str]]) -> None:
+    if rows:
+        connection.exec_driver_sql(sql, rows)

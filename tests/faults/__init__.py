@@ -1,0 +1,1 @@
+"""The fault matrix: one test per row, provoking the real thing, judged from outside."""
