@@ -8,6 +8,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+from collections.abc import Callable
+
+ID_FORMAT = "%032x"
+"""An id is one number of 128 bits: the milliseconds, then what `IdSource.tail` gives."""
 
 
 class IdSource:
@@ -23,12 +27,15 @@ class IdSource:
         """Take a new random part and start the sequence again; called at creation and after a fork."""
         random = os.urandom(6).hex()
         variant = "89ab"[int(random[3], 16) & 3]
-        self._process = f"7{random[:3]}{variant}{random[4:11]}"
-        self._count = itertools.count(1).__next__
+        self.start(f"7{random[:3]}{variant}{random[4:11]}")
+
+    def start(self, process: str) -> None:
+        """Start the sequence with this part for the process: version, variant and random bits, as 12 hex digits."""
+        self.tail: Callable[[], int] = itertools.count((int(process, 16) << 32) + 1).__next__
 
     def next(self, at_us: int) -> str:
         """Return the id of an event captured at `at_us` (microseconds since 1970, UTC)."""
-        return f"{at_us // 1000:012x}{self._process}{self._count() & 0xFFFFFFFF:08x}"
+        return ID_FORMAT % (at_us // 1000 << 80 | self.tail())
 
 
 def derived_id(at_us: int, *parts: str) -> str:

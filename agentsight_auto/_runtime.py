@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -21,10 +22,11 @@ from ._ids import IdSource
 from ._opening import announce, mind_forks, open_embedded, open_http, open_remote
 from ._settings import Settings, check_arguments, check_remote, check_setting, load_settings, prepare_home
 from .deliver.local import LocalDestination
-from .deliver.pipeline import FlushReport, Pipeline, PipelineOptions
+from .deliver.pipeline import DRAIN_BYTES, FlushReport, Pipeline, PipelineOptions
 from .deliver.recent import Replies
-from .events import AnyEvent, encode_event
+from .events import AnyEvent, Event, encode_event
 from .exceptions import ConversationTrackingException
+from .redact.processing import Processing, Processor
 from .snapshot import safe_json
 from .store.attachments import AttachmentFolder
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from .query.backend import Backend
     from .query.embedded import EmbeddedBackend
     from .query.remote import RemoteBackend
+
+E = TypeVar("E", bound=Event)
 
 _READ_WAIT_S = 2.0
 _PIPELINE_SETTINGS = frozenset(
@@ -61,6 +65,23 @@ def _renew_after_fork() -> None:
         runtime.renew_after_fork()
 
 
+class Unsent(Protocol):
+    """What a scope remembers of what it has recorded since its last send: the lines of events, oldest first."""
+
+    generation: int
+    """Of the process that recorded them: after a fork the parent sends them, and the child starts afresh."""
+
+    lines: list[bytes]
+    size_bytes: int
+    limit_bytes: int
+
+    def start_afresh(self, generation: int) -> None:
+        """Forget what the parent process recorded."""
+
+    def let_go(self) -> None:
+        """Let go of content, down to the limit."""
+
+
 class Recorder(Protocol):
     """What the runtime must know of the conversation scope an event belongs to."""
 
@@ -72,6 +93,10 @@ class Recorder(Protocol):
 
     is_held: bool
     """Events are written at once and wait for `send_tracked_data()`."""
+
+    @property
+    def unsent(self) -> Unsent:
+        """What it remembers for `send_tracked_data()`."""
 
 
 class Runtime:
@@ -93,7 +118,7 @@ class Runtime:
         self.ids = ids or IdSource()
         self._arguments = arguments
         self._open_destination = open_destination
-        self._settings: Settings | None = None
+        self.loaded_settings: Settings | None = None
         self._pipeline: Pipeline | None = None
         self._embedded: EmbeddedBackend | None = None
         self._remote: RemoteBackend | None = None
@@ -101,7 +126,10 @@ class Runtime:
         self._lock = threading.RLock()
         self._opening = threading.Lock()
         self._has_home = False
+        self._dropped: Counter[str] = Counter()
+        self.processing: Processor | None = _Unread(self)
         self.has_warned_of_implicit = False
+        self.generation = 0
         check_arguments(arguments)
         _runtimes.add(self)
         mind_forks(_renew_after_fork)
@@ -110,20 +138,24 @@ class Runtime:
         """In a forked child: ids of its own, and locks that no thread of the parent holds."""
         self._lock = threading.RLock()
         self._opening = threading.Lock()
+        self._dropped.clear()
         self.ids.renew()
+        self.generation += 1
 
     # -- settings ----------------------------------------------------------------------------------------------------
 
     @property
     def settings(self) -> Settings:
         """The settings, read at first use; problems with the environment are logged then."""
-        return self._settings or self._load_settings()
+        return self.loaded_settings or self._load_settings()
 
     def _load_settings(self) -> Settings:
         with self._lock:
-            if self._settings is not None:
-                return self._settings
-            settings = self._settings = load_settings(self._arguments)
+            if self.loaded_settings is not None:
+                return self.loaded_settings
+            settings = load_settings(self._arguments)
+            self.processing = self._processing_of(settings)
+            self.loaded_settings = settings
         announce(settings)
         if self is _defaults[0] and after_settings is not None:
             after_settings(settings)
@@ -137,11 +169,13 @@ class Runtime:
         """
         checked = {name: check_setting(name, value) for name, value in changes.items() if value is not None}
         with self._lock:
-            before = self._settings
+            before = self.loaded_settings
             arguments = {**self._arguments, **checked}
             check_arguments(arguments)
             self._arguments = arguments
-            after = self._settings = load_settings(arguments)
+            after = load_settings(arguments)
+            self.processing = self._processing_of(after)
+            self.loaded_settings = after
             self._has_home = False
             pipeline, backends = None, []
             if before is not None and any(getattr(before, n) != getattr(after, n) for n in _PIPELINE_SETTINGS):
@@ -154,10 +188,20 @@ class Runtime:
         for backend in backends:
             backend.close()
 
+    def _processing_of(self, settings: Settings) -> Processing | None:
+        if not settings.redact and not settings.processors:
+            return None
+        return Processing(settings.redact, settings.processors, self._dropped)
+
     # -- recording ---------------------------------------------------------------------------------------------------
 
-    def record(self, event: AnyEvent, recorder: Recorder) -> int:
-        """Take one event into the pipeline, the one door for everything recorded; return its size in bytes."""
+    def record(self, event: AnyEvent, recorder: Recorder) -> None:
+        """Take one event in, encoded once for the pipeline and for its scope: the one door for everything recorded."""
+        if self.processing is not None:
+            kept = self.processing.apply(event)
+            if kept is None:
+                return
+            event = kept
         try:
             line = encode_event(event)
             if b"\\u0000" in line:
@@ -166,14 +210,24 @@ class Runtime:
             line = encode_event(_without_nul_and_surrogates(event))
         if not self._has_home:
             self._make_home()
+        size_bytes = len(line)
         pipeline = self._pipeline or self.pipeline
-        if recorder.is_open:
-            pipeline.append(line)
+        if recorder.is_open:  # what `Pipeline.append` does: every call of a tracked function comes through here
+            pipeline.push(line)
+            pipeline.buffered_bytes += size_bytes
+            if pipeline.buffered_bytes >= DRAIN_BYTES or not pipeline.is_armed:
+                pipeline.journal_soon()
         elif recorder.is_held:
             pipeline.hold(recorder.key, line)
         else:
             pipeline.write_through(line)
-        return len(line)
+        unsent = recorder.unsent
+        if unsent.generation != self.generation:
+            unsent.start_afresh(self.generation)
+        unsent.lines.append(line)
+        unsent.size_bytes += size_bytes
+        if unsent.size_bytes > unsent.limit_bytes:
+            unsent.let_go()
 
     def _make_home(self) -> None:
         """Make the home folder before the first thing is written to it; where that fails, the outbox deals with it."""
@@ -196,7 +250,7 @@ class Runtime:
 
     def flush(self, timeout_s: float) -> FlushReport:
         """Deliver what is recorded, for at most `timeout_s` seconds, and say what is delivered and what waits."""
-        return self.pipeline.flush(timeout_s)
+        return self._with_dropped(self.pipeline.flush(timeout_s))
 
     def shutdown(self, timeout_s: float) -> FlushReport:
         """Write everything to disk, try once to deliver it within `timeout_s` seconds, stop the worker."""
@@ -205,7 +259,10 @@ class Runtime:
             backends = self._take_backends()
         for backend in backends:
             backend.close()
-        return report
+        return self._with_dropped(report)
+
+    def _with_dropped(self, report: FlushReport) -> FlushReport:
+        return msgspec.structs.replace(report, dropped=dict(self._dropped)) if self._dropped else report
 
     # -- reading and editing -----------------------------------------------------------------------------------------
 
@@ -286,6 +343,19 @@ class Runtime:
         return open_http(settings, self.attachments(), self._replies)
 
 
+class _Unread:
+    """Stands for the processors while no settings are read yet: reads them before the first event goes on."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def apply(self, event: E) -> E | None:
+        """Read the settings and do what they say."""
+        _ = self._runtime.settings
+        processing = self._runtime.processing
+        return event if processing is None else processing.apply(event)
+
+
 def _pipeline_options(settings: Settings) -> PipelineOptions:
     return PipelineOptions(
         outbox=settings.outbox_path,
@@ -305,23 +375,23 @@ def _without_nul_and_surrogates(event: AnyEvent) -> AnyEvent:
 after_settings: Callable[[Settings], None] | None = None
 """Called once with the settings of the library's own runtime, when they are first read."""
 
-_default = Runtime()
-_defaults = [_default]
+default_runtime = Runtime()
+_defaults = [default_runtime]
 
 
 def default() -> Runtime:
     """Return the runtime that the root package's functions and ready-made clients use."""
-    return _default
+    return default_runtime
 
 
 @contextlib.contextmanager
 def used_as_default(runtime: Runtime) -> Iterator[Runtime]:
     """Make `runtime` the default one while the block is open; blocks may overlap and end in any order."""
-    global _default
+    global default_runtime
     _defaults.append(runtime)
-    _default = runtime
+    default_runtime = runtime
     try:
         yield runtime
     finally:
         _defaults.remove(runtime)
-        _default = _defaults[-1]
+        default_runtime = _defaults[-1]

@@ -7,6 +7,7 @@ Out: one immutable `Settings`. Loses: nothing; what cannot be used raises, or on
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -31,6 +32,9 @@ HOSTED_ENDPOINT = "https://api.agentsight.io"
 _KEY_FORM = re.compile(r"ags_[a-f0-9]{32}_[a-f0-9]{6}", re.IGNORECASE)
 _SLUG_FORM = re.compile(r"[a-z0-9-]{1,64}")
 _ENVIRONMENT_ALIASES = {"prod": "production", "dev": "development"}
+TEXT_PATTERNS = ("email", "phone", "iban", "card")
+"""The ready patterns of `redact`."""
+
 _LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
@@ -132,6 +136,40 @@ def _idle_after(value: Any) -> tuple[str, ...]:
     return parts
 
 
+def _refuse(_: object) -> Any:
+    """Stand for processors of the environment that cannot be used: with it every text is replaced by a marker."""
+    raise ConfigurationException
+
+
+def _redaction(value: Any) -> tuple[Any, ...]:
+    rules = _names(value) if isinstance(value, str) else value if isinstance(value, (list, tuple)) else [value]
+    for rule in rules:
+        is_text_pattern = isinstance(rule, re.Pattern) and isinstance(rule.pattern, str)
+        if not (rule in TEXT_PATTERNS if isinstance(rule, str) else is_text_pattern or callable(rule)):
+            raise ValueError(
+                f"expected some of {', '.join(TEXT_PATTERNS)}, compiled patterns over text, or functions over text"
+            )
+    return tuple(rules)
+
+
+def _functions(value: Any) -> tuple[Any, ...]:
+    given = _names(value) if isinstance(value, str) else value if isinstance(value, (list, tuple)) else [value]
+    functions = [_imported(one) if isinstance(one, str) else one for one in given]
+    if not all(map(callable, functions)):
+        raise ValueError("expected functions, or their names as `module:function`")
+    return tuple(functions)
+
+
+def _imported(name: str) -> Any:
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise ValueError("expected a name like `module:function`")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        raise ValueError(f"it cannot be imported ({type(error).__name__})") from error
+
+
 def _names(value: Any) -> tuple[str, ...]:
     parts = value.split(",") if isinstance(value, str) else value
     return tuple(name for name in (str(part).strip() for part in parts) if name)
@@ -176,6 +214,19 @@ SETTINGS = (
     ),
     Setting("capture_args", "AGENTSIGHT_CAPTURE_ARGS", _flag, "Whether `@track_action` records arguments."),
     Setting("capture_response", "AGENTSIGHT_CAPTURE_RESPONSE", _flag, "Whether `@track_action` records results."),
+    Setting(
+        "redact",
+        "AGENTSIGHT_REDACT",
+        _redaction,
+        "What is taken out of every text before it is written, of `email,phone,iban,card`; in code also compiled "
+        "patterns and functions from text to text: see Privacy.",
+    ),
+    Setting(
+        "processors",
+        "AGENTSIGHT_PROCESSORS",
+        _functions,
+        "Functions, here as `module:function`, that get each event and return the one to keep, or None: see Privacy.",
+    ),
     Setting(
         "max_value_bytes",
         "AGENTSIGHT_MAX_VALUE_BYTES",
@@ -267,6 +318,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     journal_interval_ms: float = 250.0
     capture_args: bool = True
     capture_response: bool = True
+    redact: tuple[Any, ...] = ()
+    processors: tuple[Any, ...] = ()
     max_value_bytes: int = 16 * 1024
     max_text_bytes: int = 256 * 1024
     memory_limit_bytes: int = 16 * 1024 * 1024
@@ -401,6 +454,8 @@ def load_settings(arguments: Mapping[str, Any]) -> Settings:
             values[setting.name] = check_setting(setting.name, raw)
         except (ConfigurationException, InvalidConversationDataException) as error:
             problems.append(f"{setting.variable}: {error}")
+            if setting.name in {"redact", "processors"}:  # fails closed
+                values[setting.name] = (_refuse,)
     if "home" not in values:
         try:
             values["home"] = _path(".agentsight")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from . import _runtime
 from .enums import Sentiment
-from .events import ESCALATED_BY, RESOLVED_BY
+from .events import ESCALATED_BY, RESOLVED_BY, Action, ConversationStarted, Event, Feedback, lifecycle_metadata
+from .exceptions import InvalidConversationDataException
+from .query.edit_values import check_changes, check_judgement
+from .snapshot.redaction import mask_secrets
+
+E = TypeVar("E", bound=Event)
 
 
 class ConversationManager:
@@ -54,15 +59,15 @@ class ConversationManager:
             InvalidConversationDataException: too long a comment.
         """
         runtime = self._runtime
+        backend = runtime.backend()
         at_us = runtime.clock.now_us()
-        return runtime.backend().submit_feedback(
-            conversation_id,
-            sentiment,
-            comment,
-            metadata,
-            event_id=runtime.ids.next(at_us),
-            at_us=at_us,
-        )
+        event_id = runtime.ids.next(at_us)
+        if not runtime.settings.disabled:
+            judged, text, document = check_judgement(sentiment, comment, metadata)
+            event = Feedback(event_id, str(conversation_id), at_us, judged, "customer", text, mask_secrets(document))
+            kept = self._processed(event)
+            sentiment, comment, metadata = kept.sentiment, kept.comment, kept.metadata
+        return backend.submit_feedback(conversation_id, sentiment, comment, metadata, event_id=event_id, at_us=at_us)
 
     def resolve_conversation(self, conversation_id: int | str, note: str | None = None) -> dict[str, Any]:
         """Record that the conversation has reached its purpose; returns ``{"id", "conversation_id", "action_name"}``.
@@ -82,6 +87,10 @@ class ConversationManager:
         runtime = self._runtime
         at_us = runtime.clock.now_us()
         event_id = runtime.ids.next(at_us)
+        if note is not None and not runtime.settings.disabled:
+            told = lifecycle_metadata(action_name, note)
+            kept = self._processed(Action(event_id, str(conversation_id), at_us, action_name, metadata=told))
+            note = (kept.metadata or {}).get("reason")
         return runtime.backend().end_conversation(conversation_id, action_name, note, event_id=event_id, at_us=at_us)
 
     def rename_conversation(self, conversation_id: int | str, name: str) -> dict[str, Any]:
@@ -90,7 +99,8 @@ class ConversationManager:
         Raises:
             InvalidConversationDataException: a blank or too long name.
         """
-        return self._runtime.backend().rename_conversation(conversation_id, name)
+        backend = self._runtime.backend()
+        return backend.rename_conversation(conversation_id, self._checked(conversation_id, name=name)["name"])
 
     def mark_conversation(self, conversation_id: int | str, is_marked: bool) -> dict[str, Any]:
         """Set or clear the mark; returns ``{"id", "conversation_id", "is_marked"}``."""
@@ -118,15 +128,43 @@ class ConversationManager:
             InvalidQueryException: nothing to update.
             InvalidConversationDataException: a blank or too long name.
         """
-        return self._runtime.backend().update_conversation(
-            conversation_id,
-            name=name,
-            is_marked=is_marked,
-            customer_id=customer_id,
-            device=device,
-            language=language,
-            metadata=metadata,
-        )
+        given = {
+            "name": name,
+            "is_marked": is_marked,
+            "customer_id": customer_id,
+            "device": device,
+            "language": language,
+            "metadata": metadata,
+        }
+        backend = self._runtime.backend()
+        return backend.update_conversation(conversation_id, **{**given, **self._checked(conversation_id, **given)})
+
+    def _checked(self, conversation_id: int | str, **given: Any) -> dict[str, Any]:
+        """Return the fields of an edit as processors leave them: to them an edit is what is known of a conversation."""
+        runtime = self._runtime
+        if runtime.settings.disabled:
+            return given
+        unset = dict.fromkeys(("name", "is_marked", "customer_id", "device", "language", "metadata"))
+        fields = check_changes(**{**unset, **given})
+        texts = {name: value for name, value in fields.items() if name != "is_marked"}
+        if "metadata" in texts:
+            texts["metadata"] = mask_secrets(texts["metadata"])
+        at_us = runtime.clock.now_us()
+        event = ConversationStarted(runtime.ids.next(at_us), str(conversation_id), at_us, **texts)
+        kept = self._processed(event)
+        return {**fields, **{name: getattr(kept, name) for name in texts}}
+
+    def _processed(self, event: E) -> E:
+        """Return an event that is sent at once as processors leave it.
+
+        Raises:
+            InvalidConversationDataException: one of them drops it.
+        """
+        processing = self._runtime.processing
+        kept = event if processing is None else processing.apply(event)
+        if kept is None:
+            raise InvalidConversationDataException("A processor has dropped this edit: nothing was sent or stored.")
+        return kept
 
 
 conversation_manager = ConversationManager()

@@ -54,8 +54,7 @@ class SequentialIds(IdSource):
 
     def renew(self) -> None:
         """Start the sequence again."""
-        super().renew()
-        self._process = "700080000000"
+        self.start("700080000000")
 
 
 class Recording:

@@ -23,7 +23,8 @@ No setting is needed. Each can be given in four ways; the first one that is ther
 Settings are read at the first use, not at import. `configure` changes them later for everything that follows: an
 argument that cannot be used raises `ConfigurationException`, `InvalidApiKeyException` or
 `InvalidConversationDataException`, and nothing is changed. A variable that cannot be used is logged and replaced by its
-default: the program it runs in goes on.
+default: the program it runs in goes on. With `AGENTSIGHT_REDACT` and `AGENTSIGHT_PROCESSORS` that would let through
+what they should hold back: until they can be used, every text is recorded as a marker.
 
 Where events go: with neither key nor endpoint, the embedded store in the home folder. A key without an endpoint means
 `{HOSTED_ENDPOINT}`, an endpoint without a key is an error at the first call that needs it: see
@@ -58,7 +59,7 @@ def default_of(setting: Setting) -> str:
     if isinstance(value, bool):
         return f"`{int(value)}`"
     if isinstance(value, tuple):
-        return ", ".join(f"`{name}`" for name in value)
+        return ", ".join(f"`{name}`" for name in value) or "none"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 

@@ -12,9 +12,11 @@ from types import TracebackType
 from typing import Any, TypeVar, overload
 
 from .. import _runtime, events
-from .._guard import guarded
+from .._guard import failed, guarded
+from .._ids import ID_FORMAT
+from .._settings import Settings
 from ..exceptions import ConfigurationException
-from ..snapshot import describe_error, snapshot
+from ..snapshot import QUICK_INT, describe_error, snapshot
 from ..snapshot.redaction import MASK, is_secret_name
 from . import arguments
 from .current import frame_for_recording
@@ -27,35 +29,23 @@ _STREAM_ITEMS = 100
 """Share of the limit that one yielded item which is no text uses up: so many items are kept at most."""
 
 
-class ActionFrame(Frame):
+class ActionFrame(Frame, kw_only=True):
     """A running action.
 
     In ``with track_action("name") as action:`` set `response`, `error_msg`, `tools_used` and `metadata` on it.
     """
 
-    __slots__ = (
-        "_spec",
-        "_started_ns",
-        "_stream",
-        "at_us",
-        "error_msg",
-        "is_finished",
-        "metadata",
-        "response",
-        "tools_used",
-    )
-
-    def __init__(self, spec: ActionSpec, outer: Frame, tools_used: Any) -> None:
-        super().__init__(outer.conversation, None, outer)
-        self.response: Any = None
-        self.error_msg: str | None = None
-        self.tools_used = tools_used
-        self.metadata: Mapping[str, Any] | None = spec.metadata
-        self.is_finished = False
-        self.at_us = 0
-        self._spec = spec
-        self._started_ns = 0
-        self._stream: _Stream | None = None
+    spec: ActionSpec
+    tools_used: Any = None
+    response: Any = None
+    error_msg: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    started_ns: int = 0
+    at_us: int = 0
+    is_finished: bool = False
+    keeps_result: bool = False
+    """What the function returns is the response, as it is or its snapshot; otherwise `_response` decides."""
+    stream: _Stream | None = None
 
     @property
     def frame(self) -> Frame:
@@ -65,72 +55,80 @@ class ActionFrame(Frame):
     @guarded
     def begin(self) -> None:
         """Take the time and an event id, and become current."""
-        self.start()
-
-    def start(self) -> None:
-        """Do what `begin` does, for callers that are guarded themselves."""
-        conversation = self.conversation
-        runtime = conversation.runtime
-        self._started_ns = runtime.clock.monotonic_ns()
-        self.at_us = (self._started_ns + runtime.clock.offset_ns) // 1000
+        runtime = self.conversation.runtime
+        self.started_ns = runtime.clock.monotonic_ns()
+        self.at_us = (self.started_ns + runtime.clock.offset_ns) // 1000
         self.action_id = runtime.ids.next(self.at_us)
-        conversation.used_at_us = self.at_us
+        self.conversation.used_at_us = self.at_us
         runtime.current.set(self)
 
-    @guarded
-    def finish(self, result: object, error: BaseException | None) -> None:
-        """Record the action with its result or error, and win back what was current before."""
-        ended_ns = self.conversation.runtime.clock.monotonic_ns()
-        self.leave()
-        if not self.is_finished:
+    def finish(self, result: Any, error: BaseException | None) -> None:
+        """Record the action with its result or error, and win back what was current before; never raises."""
+        try:
+            conversation = self.conversation
+            runtime = conversation.runtime
+            ended_ns = runtime.clock.monotonic_ns()
+            before = runtime.current.set(self.outer).old_value
+            if before is not self:
+                self.leave_after_all(before)
+            if self.is_finished:
+                return
             self.is_finished = True
-            self._record(result, error, ended_ns)
+            settings = runtime.loaded_settings or runtime.settings
+            kind = type(result)
+            if not self.keeps_result or not (  # what `snapshot` would return as it is
+                result is None
+                or (kind is str and len(result) < settings.max_value_bytes >> 3)
+                or (kind is int and -QUICK_INT < result < QUICK_INT)
+                or kind is bool
+            ):
+                result = self._response(result, settings)
+            outer = self.outer
+            duration_ns = ended_ns - self.started_ns
+            runtime.record(
+                events.Action(
+                    self.action_id or "",
+                    conversation.conversation_id,
+                    self.at_us,
+                    self.spec.name or "action",
+                    self.at_us,
+                    self.at_us + duration_ns // 1000,
+                    duration_ns / 1e6,
+                    self.tools_used,
+                    result,
+                    None if error is None and self.error_msg is None else self._error_text(error),
+                    None if self.metadata is None else arguments.kept_metadata(self.metadata, settings),
+                    outer.action_id
+                    if outer is not None and outer.conversation.conversation_id == conversation.conversation_id
+                    else None,
+                ),
+                conversation,
+            )
+        except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
+            failed("ActionFrame.finish", failure)
 
     @guarded
     def add_item(self, item: object) -> None:
         """Count an item of a generator and keep the first ones."""
-        if self._stream is None:
+        if self.stream is None:
             settings = self.conversation.runtime.settings
-            keeps = self._spec.captures_response(settings.capture_response)
-            self._stream = _Stream(settings.max_value_bytes if keeps else 0)
-        self._stream.add(item)
+            keeps = self.spec.captures_response(settings)
+            self.stream = _Stream(settings.max_value_bytes if keeps else 0)
+        self.stream.add(item)
 
     def close_early(self) -> None:
         """Record a generator whose consumer stopped before its end."""
         self.metadata = {**(self.metadata or {}), "is_closed_early": True}
         self.finish(None, None)
 
-    def _record(self, result: object, error: BaseException | None, ended_ns: int) -> None:
-        conversation = self.conversation
-        settings = conversation.runtime.settings
-        metadata = self.metadata
-        duration_ns = ended_ns - self._started_ns
-        outer = self.outer
-        same = outer is not None and outer.conversation.conversation_id == conversation.conversation_id
-        conversation.take(
-            events.Action(
-                self.action_id or "",
-                conversation.conversation_id,
-                self.at_us,
-                self._spec.name or "action",
-                self.at_us,
-                self.at_us + duration_ns // 1000,
-                duration_ns / 1e6,
-                self.tools_used,
-                self._response(result, settings.max_value_bytes, settings.capture_response),
-                self._error_text(error),
-                None if metadata is None else arguments.kept_metadata(metadata, settings),
-                outer.action_id if same and outer is not None else None,
-            )
-        )
-
-    def _response(self, result: object, limit_bytes: int, captures: bool) -> Any:
+    def _response(self, result: object, settings: Settings) -> Any:
+        limit_bytes = settings.max_value_bytes
         if self.response is not None:
             return snapshot(self.response, limit_bytes)
-        if not self._spec.captures_response(captures):
+        if not self.spec.captures_response(settings):
             return None
-        if self._stream is not None:
-            return snapshot(self._stream.response(), limit_bytes)
+        if self.stream is not None:
+            return snapshot(self.stream.response(), limit_bytes)
         return None if result is None else snapshot(result, limit_bytes)
 
     def _error_text(self, error: BaseException | None) -> str | None:
@@ -174,7 +172,9 @@ class ActionSpec:
         "_capture_args",
         "_capture_response",
         "_function_name",
+        "_is_special",
         "_masked",
+        "_name_count",
         "_names",
         "_rest_name",
         "metadata",
@@ -203,6 +203,8 @@ class ActionSpec:
         self._masked = frozenset(exclude)
         self._names: tuple[str, ...] = ()
         self._rest_name: str | None = None
+        self._name_count = 0
+        self._is_special = True
 
     def for_function(self, function: Callable[..., Any]) -> ActionSpec:
         """Return this spec for one function: its name as a default and the names of its parameters."""
@@ -223,45 +225,92 @@ class ActionSpec:
         spec._masked |= {name for name in spec._names if is_secret_name(name)}
         qualified = getattr(target, "__qualname__", "")
         is_in_class = "." in qualified and not qualified.endswith(f"<locals>.{function_name}")
+        spec._name_count = len(spec._names)
+        spec._is_special = bool(spec._masked) or spec.tools_used is not None or spec._capture_args is not None
         spec.skips_first = is_in_class and spec._names[:1] in {("self",), ("cls",)}
         return spec
 
-    def captures_response(self, default: bool) -> bool:
+    def captures_response(self, settings: Settings) -> bool:
         """Return whether results are recorded."""
-        return default if self._capture_response is None else self._capture_response
+        return settings.capture_response if self._capture_response is None else self._capture_response
 
     @guarded
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActionFrame | None:
         """Return the frame of one call, its arguments copied; None where nothing is recorded."""
-        return self._open(args, kwargs)
+        runtime = _runtime.default_runtime
+        settings = runtime.settings
+        outer = None if settings.disabled else frame_for_recording(runtime, hold=False)
+        if outer is None or not outer.conversation.is_recording:
+            return None
+        return ActionFrame(
+            outer.conversation,
+            None,
+            outer,
+            spec=self,
+            tools_used=self._tools_used(args, kwargs, settings),
+            metadata=self.metadata,
+        )
 
-    @guarded
     def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActionFrame | None:
-        """Return the frame of one call, begun."""
-        frame = self._open(args, kwargs)
-        if frame is not None:
-            frame.start()
+        """Return the frame of one call, begun: what `open` and `begin` do, in one for the sake of speed."""
+        try:
+            runtime = _runtime.default_runtime
+            settings = runtime.loaded_settings or runtime.settings
+            if settings.disabled:
+                return None
+            outer = runtime.current.get()
+            if outer is None or outer.conversation.is_binding:
+                outer = frame_for_recording(runtime, hold=False)
+            conversation = outer.conversation
+            if not conversation.is_recording:
+                return None
+            limit_bytes = settings.max_value_bytes
+            if kwargs or self._is_special or not settings.capture_args:
+                tools_used = self._tools_used(args, kwargs, settings)
+            else:
+                names, given = (self._names[1:], args[1:]) if self.skips_first else (self._names, args)
+                parameters: dict[str, Any] = {}
+                for name, value in zip(names, given, strict=False):
+                    kind = type(value)
+                    if (  # what `snapshot` would return as it is; most arguments are
+                        (kind is str and len(value) < limit_bytes >> 3)
+                        or value is None
+                        or (kind is int and -QUICK_INT < value < QUICK_INT)
+                        or kind is bool
+                    ):
+                        parameters[name] = value
+                    else:
+                        parameters[name] = snapshot(value, limit_bytes)
+                if rest := args[self._name_count :]:
+                    parameters[self._rest_name or "args"] = snapshot(rest, limit_bytes)
+                tools_used = {"function": self._function_name, "parameters": parameters}
+            clock = runtime.clock
+            started_ns = clock.monotonic_ns()
+            conversation.used_at_us = at_us = (started_ns + clock.offset_ns) // 1000
+            frame = ActionFrame(
+                conversation,
+                ID_FORMAT % (at_us // 1000 << 80 | runtime.ids.tail()),
+                outer,
+                spec=self,
+                tools_used=tools_used,
+                metadata=self.metadata,
+                started_ns=started_ns,
+                at_us=at_us,
+                keeps_result=settings.capture_response if self._capture_response is None else self._capture_response,
+            )
+            runtime.current.set(frame)
+        except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
+            failed("ActionSpec.start", failure)
+            return None
         return frame
 
-    def _open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActionFrame | None:
-        runtime = _runtime.default()
-        settings = runtime.settings
-        if settings.disabled:
-            return None
-        outer = runtime.current.get()
-        if outer is None or outer.conversation.is_binding:
-            outer = frame_for_recording(runtime, hold=False)
-        if not outer.conversation.is_recording:
-            return None
+    def _tools_used(self, args: tuple[Any, ...], kwargs: dict[str, Any], settings: Settings) -> Any:
+        """Return what is recorded of any call: a copy of each argument by name, with the whole limit to itself."""
+        limit_bytes = settings.max_value_bytes
         if self.tools_used is not None:
-            return ActionFrame(self, outer, snapshot(self.tools_used, settings.max_value_bytes))
-        tools_used: dict[str, Any] = {"function": self._function_name}
-        if settings.capture_args if self._capture_args is None else self._capture_args:
-            tools_used["parameters"] = self._parameters(args, kwargs, settings.max_value_bytes)
-        return ActionFrame(self, outer, tools_used)
-
-    def _parameters(self, args: tuple[Any, ...], kwargs: dict[str, Any], limit_bytes: int) -> dict[str, Any]:
-        """Return a bounded copy of the arguments by name; every argument has the whole limit to itself."""
+            return snapshot(self.tools_used, limit_bytes)
+        if not (settings.capture_args if self._capture_args is None else self._capture_args):
+            return {"function": self._function_name}
         names = self._names
         if self.skips_first:
             args, names = args[1:], names[1:]
@@ -274,7 +323,7 @@ class ActionSpec:
         for name, value in kwargs.items():
             is_masked = name in masked or is_secret_name(name)
             parameters[name] = MASK if is_masked else snapshot(value, limit_bytes)
-        return parameters
+        return {"function": self._function_name, "parameters": parameters}
 
 
 class TrackedBlock:
@@ -312,7 +361,7 @@ class TrackedBlock:
         self._leave(error, 0)
 
     def _enter(self, owner: int) -> ActionFrame:
-        frame = self._open() or ActionFrame(self._spec, _silent_frame(), None)
+        frame = self._open() or _block_frame(self._spec, _silent_frame())
         self._entries.add(frame, owner)
         frame.begin()
         return frame
@@ -320,7 +369,7 @@ class TrackedBlock:
     @guarded
     def _open(self) -> ActionFrame:
         runtime = _runtime.default()
-        frame = ActionFrame(self._spec, frame_for_recording(runtime, hold=False), None)
+        frame = _block_frame(self._spec, frame_for_recording(runtime, hold=False))
         if self._spec.tools_used is not None:
             frame.tools_used = snapshot(self._spec.tools_used, runtime.settings.max_value_bytes)
         return frame
@@ -329,6 +378,10 @@ class TrackedBlock:
         frame = self._entries.take(_runtime.default().current.get(), owner)
         if frame is not None:
             frame.finish(None, error)
+
+
+def _block_frame(spec: ActionSpec, outer: Frame) -> ActionFrame:
+    return ActionFrame(outer.conversation, None, outer, spec=spec, metadata=spec.metadata)
 
 
 def _silent_frame() -> Frame:

@@ -29,18 +29,11 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class ConversationFrame(Frame):
+class ConversationFrame(Frame, kw_only=True):
     """One entry of a block: opens the conversation, and makes its events safe when it is left."""
 
-    __slots__ = ("_known", "_wait_s")
-
-    def __init__(self, scope: ConversationScope, outer: Frame | None, known: Any, wait_s: float | None) -> None:
-        continues = outer is not None and outer.conversation.conversation_id == scope.conversation_id
-        super().__init__(scope, outer.action_id if continues and outer is not None else None, outer)
-        scope.frame = self
-        _forget_closed_blocks(outer)
-        self._known = known
-        self._wait_s = wait_s
+    known: arguments.ConversationFields
+    wait_s: float | None
 
     @property
     def frame(self) -> Frame:
@@ -54,7 +47,7 @@ class ConversationFrame(Frame):
         scope.is_open = True
         self.enter()
         if scope.is_recording:
-            scope.record_start(**arguments.conversation_fields(self._known, scope.runtime.settings, strict=False))
+            scope.record_start(**arguments.conversation_fields(self.known, scope.runtime.settings, strict=False))
 
     def finish(self, result: object, error: BaseException | None) -> None:
         """Record how the block was left, make its events safe, and win back what was current before."""
@@ -79,12 +72,12 @@ class ConversationFrame(Frame):
         runtime = self.conversation.runtime
         if self.conversation.is_recording:
             runtime.pipeline.commit()
-            if self._wait_s is not None and self._wait_s > 0:
-                runtime.flush(self._wait_s)
+            if self.wait_s is not None and self.wait_s > 0:
+                runtime.flush(self.wait_s)
 
     def blocks_the_loop(self) -> bool:
         """Return whether leaving waits for the disk or for delivery."""
-        return bool(self._wait_s) or self.conversation.runtime.settings.durability == "disk"
+        return bool(self.wait_s) or self.conversation.runtime.settings.durability == "disk"
 
     def add_item(self, item: object) -> None:
         """Ignore what a decorated generator yields."""
@@ -166,7 +159,7 @@ class ConversationBlock:
         frame = self._open_frame(_runtime.default(), conversation_id)
         if frame is None:
             scope = ConversationScope(_runtime.default(), "", is_recording=False)
-            frame = ConversationFrame(scope, None, {}, None)
+            frame = _frame_of(scope, None, {}, None)
         return frame
 
     @guarded
@@ -183,7 +176,7 @@ class ConversationBlock:
                     "blank id", "agentsight-auto: the conversation id is blank; %s is used instead", usable_id
                 )
         scope = ConversationScope(runtime, usable_id, is_recording=is_recording)
-        return ConversationFrame(scope, outer, self._known, self._wait_s)
+        return _frame_of(scope, outer, self._known, self._wait_s)
 
     def id_of_call(self, function: Callable[..., Any]) -> Callable[..., object]:
         """Return what tells the conversation id of a call of `function` from its arguments."""
@@ -233,9 +226,21 @@ class _CallOpener:
         return self._id_of_call(*args, **kwargs)
 
 
-def _forget_closed_blocks(frame: Frame | None) -> None:
+def _frame_of(
+    scope: ConversationScope, outer: Frame | None, known: arguments.ConversationFields, wait_s: float | None
+) -> ConversationFrame:
+    action_id = None
+    if outer is not None:
+        _forget_closed_blocks(outer)
+        if outer.conversation.conversation_id == scope.conversation_id:
+            action_id = outer.action_id
+    scope.frame = frame = ConversationFrame(scope, action_id, outer, known=known, wait_s=wait_s)
+    return frame
+
+
+def _forget_closed_blocks(frame: Frame) -> None:
     """Take closed blocks beneath a closed block out of the chain: blocks left elsewhere must not pile up here."""
-    if frame is None or not _is_closed_block(frame):
+    if not _is_closed_block(frame):
         return
     while frame.outer is not None and _is_closed_block(frame.outer):
         frame.outer = frame.outer.outer

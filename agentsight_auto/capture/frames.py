@@ -7,7 +7,10 @@ Loses: nothing; a frame that is left where it is not current leaves the variable
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from contextvars import Token
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+import msgspec
 
 if TYPE_CHECKING:
     from .scope import ConversationScope
@@ -15,17 +18,19 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound="Frame")
 
 
-class Frame:
-    """A stretch in which a conversation, and perhaps an action in it, is current."""
+class Frame(msgspec.Struct, eq=False):
+    """A stretch in which a conversation, and perhaps an action in it, is current.
 
-    __slots__ = ("action_id", "conversation", "opener", "outer", "owner")
+    A Struct, since one is made for every call of a tracked function: it is filled without running any Python.
+    """
 
-    def __init__(self, conversation: ConversationScope, action_id: str | None, outer: Frame | None) -> None:
-        self.conversation = conversation
-        self.action_id = action_id
-        self.outer = outer
-        self.opener: object = None
-        self.owner = 0
+    conversation: ConversationScope
+    action_id: str | None
+    outer: Frame | None
+    opener: object = None
+    owner: int = 0
+
+    __repr__ = object.__repr__
 
     @property
     def is_block(self) -> bool:
@@ -46,7 +51,16 @@ class Frame:
         current = variable.get()
         if current is self:
             variable.set(self.outer)
-            return
+        else:
+            self._leave_from(current)
+
+    def leave_after_all(self, replaced: Any) -> None:
+        """Put back what was current when it was taken for this frame, and leave; `Token.MISSING` stands for nothing."""
+        self.conversation.runtime.current.set(None if replaced is Token.MISSING else replaced)
+        self.leave()
+
+    def _leave_from(self, current: Frame | None) -> None:
+        variable = self.conversation.runtime.current
         above = current
         while above is not None and above.outer is not self:
             above = above.outer

@@ -40,7 +40,6 @@ class ConversationScope:
     """
 
     __slots__ = (
-        "_unsent",
         "conversation_id",
         "customer_id",
         "frame",
@@ -51,6 +50,7 @@ class ConversationScope:
         "key",
         "pid",
         "runtime",
+        "unsent",
         "used_at_us",
     )
 
@@ -74,7 +74,7 @@ class ConversationScope:
         self.key = str(next(_keys))
         self.pid = os.getpid()
         self.used_at_us = 0
-        self._unsent = Unsent()
+        self.unsent = Unsent(runtime.generation)
 
     def __repr__(self) -> str:
         """Show the id and the state, nothing of the content."""
@@ -86,14 +86,9 @@ class ConversationScope:
     @guarded
     def record(self, event: events.AnyEvent) -> None:
         """Take one event of this conversation; the bounded, safe values are the caller's duty."""
-        self.take(event)
-
-    def take(self, event: events.AnyEvent) -> None:
-        """Do what `record` does, for callers that are guarded themselves."""
         if self.is_recording:
-            size_bytes = self.runtime.record(event, self)
+            self.runtime.record(event, self)
             self.used_at_us = event.at_us
-            self._unsent.add(event, size_bytes)
 
     def stamp(self) -> tuple[str, str, int]:
         """Return event id, conversation id and capture time (µs) of an event made now."""
@@ -248,7 +243,7 @@ class ConversationScope:
 
     def get_token_usage(self) -> TokenTotals:
         """Return the tokens recorded since the last send: prompt, completion, total and embedding tokens."""
-        return total_tokens(self._unsent.peek())
+        return total_tokens(self._unsent_here().usages())
 
     def send_tracked_data(self, timeout_s: float = 15.0) -> dict[str, Any]:
         """Deliver what this scope has recorded since the last send, and wait at most `timeout_s` seconds for it.
@@ -259,11 +254,11 @@ class ConversationScope:
         Raises:
             NoDataToSendException: nothing was recorded since the last send.
         """
-        return send(self.runtime, self, self._unsent, timeout_s)
+        return send(self.runtime, self, self._unsent_here(), timeout_s)
 
     def get_tracked_data_summary(self) -> dict[str, Any]:
         """Return what was recorded since the last send: ``{"items", "summary", "conversation_id"}``."""
-        return summarize(self._unsent.peek(), self.conversation_id)
+        return summarize(self._unsent_here().peek(), self.conversation_id)
 
     # -- how it ends -------------------------------------------------------------------------------------------------
 
@@ -303,6 +298,12 @@ class ConversationScope:
         if frame is None or frame.conversation.conversation_id != self.conversation_id:
             return None
         return frame.action_id
+
+    def _unsent_here(self) -> Unsent:
+        """Return what waits to be sent; in a forked child only its own, as the parent sends the others."""
+        if self.unsent.generation != self.runtime.generation:
+            self.unsent.start_afresh(self.runtime.generation)
+        return self.unsent
 
     def _track_message(self, sender: str, message: str, attachments: Any, mode: Any, metadata: Any) -> None:
         settings = self.runtime.settings

@@ -6,7 +6,6 @@ Loses: what a send could have said of the oldest items (never the events themsel
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import Counter
 from collections.abc import Iterable
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from .._runtime import Runtime
     from .scope import ConversationScope
 
-_KEPT_BYTES = 1024 * 1024
-_KEPT_ITEMS = 10_000
 _KEPT_STUBS = 1_000
 _PREVIEW_CHARACTERS = 100
 _COUNTED = {
@@ -58,61 +55,64 @@ Recorded = events.AnyEvent | Stub
 
 
 class Unsent:
-    """The events of one scope since its last send; appending needs no lock.
+    """The events of one scope since its last send, as the lines that were written; `Runtime.record` appends them.
 
-    A scope that never sends keeps the content of about 1 MiB of events, the kind and time of the last 1,000 beyond
-    that, and the sum of all its tokens.
+    A scope that never sends keeps about 1 MiB of lines, the kind and time of the last 1,000 events before them, and
+    the sum of all its tokens.
     """
 
-    __slots__ = ("_events", "_folding", "_pid", "_size_bytes")
+    __slots__ = ("_folding", "_older", "generation", "limit_bytes", "lines", "size_bytes")
 
-    def __init__(self) -> None:
-        self._start_afresh()
+    def __init__(self, generation: int) -> None:
+        self.limit_bytes = 1024 * 1024
+        self.start_afresh(generation)
 
-    def _start_afresh(self) -> None:
-        self._events: list[Recorded] = []
-        self._size_bytes = 0
-        self._pid = os.getpid()
+    def start_afresh(self, generation: int) -> None:
+        """Begin with nothing, in a process of this generation."""
+        self.generation = generation
+        self.lines: list[bytes] = []
+        self.size_bytes = 0
+        self._older: list[Recorded] = []
         self._folding = threading.Lock()
 
-    def add(self, event: events.AnyEvent, size_bytes: int) -> None:
-        """Remember an event of `size_bytes` of JSON."""
-        if self._pid != os.getpid():
-            self._start_afresh()
-        self._events.append(event)
-        self._size_bytes += size_bytes
-        if self._size_bytes > _KEPT_BYTES or len(self._events) > _KEPT_ITEMS:
-            self._let_go()
-
     def peek(self) -> list[Recorded]:
-        """Return the events so far; in a forked child only its own, as the parent sends the others."""
-        if self._pid != os.getpid():
-            self._start_afresh()
-        return self._events.copy()
+        """Return the events so far."""
+        return [*self._older, *map(events.decode_event, self.lines.copy())]
+
+    def usages(self) -> list[Recorded]:
+        """Return what `peek` returns, without the trouble of reading other events than token usage."""
+        lines = [line for line in self.lines.copy() if line.startswith(_TOKEN_USAGE)]
+        return [*self._older, *map(events.decode_event, lines)]
 
     def take(self) -> list[Recorded]:
         """Return the events so far and start again."""
         taken = self.peek()
-        del self._events[: len(taken)]
-        self._size_bytes = 0
+        del self.lines[: len(taken) - len(self._older)]
+        self._older = []
+        self.size_bytes = 0
         return taken
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Keep of the lines what `Stub` says, and the sum of the tokens."""
         if not self._folding.acquire(blocking=False):
             return  # another thread is at it
         try:
-            self._size_bytes = 0
-            count = len(self._events)
-            kept = [self._stub(event) for event in self._events[:count] if not isinstance(event, events.TokenUsage)]
-            usages = [event for event in self._events[:count] if isinstance(event, events.TokenUsage)]
-            folded = [_sum_of(usages)] if usages else []
-            self._events[:count] = [*folded, *kept[-_KEPT_STUBS:]]
+            self.size_bytes = 0
+            count = len(self.lines)
+            older = [*self._older, *map(events.decode_event, self.lines[:count])]
+            del self.lines[:count]
+            usages = [event for event in older if isinstance(event, events.TokenUsage)]
+            stubs = [self._stub(event) for event in older if not isinstance(event, events.TokenUsage)]
+            self._older = [*([_sum_of(usages)] if usages else []), *stubs[-_KEPT_STUBS:]]
         finally:
             self._folding.release()
 
     @staticmethod
     def _stub(event: Recorded) -> Recorded:
         return event if isinstance(event, Stub) else Stub(event.id, item_type(event), event.at_us)
+
+
+_TOKEN_USAGE = b'{"kind":"token_usage"'
 
 
 def _sum_of(usages: list[events.TokenUsage]) -> events.TokenUsage:

@@ -65,6 +65,7 @@ def _run(invocation: Invocation) -> int:
             geo=GeoLookup(Path(settings.geoip_db) if settings.geoip_db else None),
             id_prefix=arguments.id_prefix,
             on_bad=tell,
+            processing=invocation.runtime.processing,
         )
         with _progress(output, stream) as watched:
             report = importer.run(watched)

@@ -57,10 +57,10 @@ class Pipeline:
         self._pid = os.getpid()
         self._gate = Gate()
         self._buffer: deque[bytes] = deque()
-        self._push = self._buffer.append
-        self._buffered_bytes = 0
+        self.push = self._buffer.append
+        self.buffered_bytes = 0
         self._taken: list[bytes] = []
-        self._is_armed = False
+        self.is_armed = False
         self._backlog = Backlog(self.options)
         outbox = self.options.outbox if self.options.durability != "memory" else None
         self._delivery = Delivery(self._open_destination, outbox, self._clock.now_us)
@@ -73,10 +73,25 @@ class Pipeline:
 
     def append(self, line: bytes) -> None:
         """Take a line in; it is on disk after the journal interval, or once 64 KiB have come together."""
-        self._push(line)
-        self._buffered_bytes += len(line)
-        if self._buffered_bytes >= DRAIN_BYTES or not self._is_armed:
-            self._arm_or_drain()
+        self.push(line)
+        self.buffered_bytes += len(line)
+        if self.buffered_bytes >= DRAIN_BYTES or not self.is_armed:
+            self.journal_soon()
+
+    def journal_soon(self) -> None:
+        """Have what was pushed brought to disk after the journal interval, or at once where that is due."""
+        try:
+            self._check_process()
+            worker = self._living_worker()
+            is_urgent = self._is_at_exit or self.buffered_bytes >= DRAIN_BYTES or self.options.journal_interval_s <= 0
+            if worker is not None and not is_urgent and self._arm_journal():
+                return
+            self._gate.run(self._drain)
+            if worker is not None:
+                worker.ask("later")
+                worker.ask("sync")
+        except Exception as error:  # noqa: BLE001 - the host comes first
+            _guard.failed("recording", error)
 
     def commit(self) -> None:
         """Bring everything appended so far into the outbox, and have it delivered soon. Never waits for delivery."""
@@ -84,7 +99,7 @@ class Pipeline:
 
     def write_through(self, line: bytes) -> None:
         """Take a line in and bring it into the outbox at once."""
-        self._push(line)
+        self.push(line)
         self._do(self._drain, "deliver")
 
     def hold(self, key: str, line: bytes) -> None:
@@ -143,7 +158,7 @@ class Pipeline:
 
         def hand_over(lines: Collection[bytes]) -> None:
             for line in lines:
-                self._push(line)
+                self.push(line)
             self.commit()
 
         return Rejected(self.options.outbox).take_all(hand_over)
@@ -161,20 +176,6 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - the host comes first
             _guard.failed("recording", error)
 
-    def _arm_or_drain(self) -> None:
-        try:
-            self._check_process()
-            worker = self._living_worker()
-            is_urgent = self._is_at_exit or self._buffered_bytes >= DRAIN_BYTES or self.options.journal_interval_s <= 0
-            if worker is not None and not is_urgent and self._arm_journal():
-                return
-            self._gate.run(self._drain)
-            if worker is not None:
-                worker.ask("later")
-                worker.ask("sync")
-        except Exception as error:  # noqa: BLE001 - the host comes first
-            _guard.failed("recording", error)
-
     def _arm_journal(self) -> bool:
         """Have the buffer journalled in time; tell whether a thread will do it."""
         if self._journal is None or not self._journal.is_alive:
@@ -182,11 +183,12 @@ class Pipeline:
         journal = self._journal
         if journal is None:
             return False
-        self._is_armed = True
+        self.is_armed = True
         journal.arm()
         return journal.is_alive
 
     def _journal_now(self) -> None:
+        self.is_armed = False  # first: what is pushed from now on may come too late for this time
         if self._upkeep.journal():
             worker = self._living_worker()
             if worker is not None:
@@ -194,8 +196,7 @@ class Pipeline:
                 worker.ask("sync")
 
     def _drain(self) -> None:
-        self._is_armed = False
-        self._buffered_bytes = 0
+        self.buffered_bytes = 0
         for _ in range(len(self._buffer)):
             self._taken.append(self._buffer.popleft())
         if self._taken:
@@ -238,6 +239,7 @@ class Pipeline:
             return
         if self._journal is not None and self._journal.is_alive:
             self._journal.stop(timeout_s)
+        self.is_armed = False
         targets = self._gate.call(self._release_everything)
         worker = self._living_worker() if targets else self._worker
         if worker is not None and worker.is_alive:

@@ -13,8 +13,8 @@ _MOST_REASONS = 100
 class FlushReport(msgspec.Struct, frozen=True):
     """Counts of events since this process started.
 
-    ``captured == delivered + pending + sum(rejected) + sum(lost)``. `adopted` counts what was delivered for dead
-    processes and stays apart from the balance.
+    ``captured == delivered + pending + sum(rejected) + sum(lost)``. Apart from the balance stay `adopted`, what was
+    delivered for dead processes, and `dropped`, what processors took out before it was captured, by reason.
     """
 
     captured: int
@@ -23,6 +23,7 @@ class FlushReport(msgspec.Struct, frozen=True):
     rejected: dict[str, int]
     lost: dict[str, int]
     adopted: int
+    dropped: dict[str, int] = {}
 
     @property
     def is_complete(self) -> bool:

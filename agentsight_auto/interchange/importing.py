@@ -29,6 +29,7 @@ from agentsight_auto.interchange.export_reading import is_export, read_export
 from agentsight_auto.interchange.incoming import BadConversation, Incoming
 from agentsight_auto.interchange.reading import Item, Unreadable, read_items
 from agentsight_auto.interchange.stored import Stored, first_of_its_own
+from agentsight_auto.redact.processing import Processor
 from agentsight_auto.store.attachments import AttachmentFolder
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.geo import GeoLookup
@@ -78,7 +79,10 @@ class ImportReport(msgspec.Struct):
 
 
 class Importer:
-    """Bring files into one store. `on_bad` hears of each bad line at once, `now_us` is the time of untimed lines."""
+    """Bring files into one store. `on_bad` hears of each bad line at once, `now_us` is the time of untimed lines.
+
+    `processing` sees each event before the store does.
+    """
 
     def __init__(
         self,
@@ -91,6 +95,7 @@ class Importer:
         agent: str = "default",
         id_prefix: str = "",
         on_bad: Callable[[BadLine], None] | None = None,
+        processing: Processor | None = None,
     ) -> None:
         self.report = ImportReport()
         self._database = database
@@ -101,6 +106,7 @@ class Importer:
         self._stored = Stored(database, agent=agent)
         self._id_prefix = id_prefix
         self._on_bad = on_bad
+        self._processing = processing
 
     def run(self, stream: BinaryIO) -> ImportReport:
         """Import a file and return the report.
@@ -115,6 +121,11 @@ class Importer:
             incoming = self._read(item)
             if incoming is None:
                 continue
+            if self._processing is not None:
+                kept = map(self._processing.apply, incoming.events)
+                incoming.events = [event for event in kept if event is not None]
+                if not incoming.events:
+                    continue
             if (
                 incoming.conversation_id in batch
                 or waiting_events >= _BATCH_EVENTS

@@ -14,7 +14,7 @@ from agentsight_auto._clock import iso_from_us
 from agentsight_auto.exceptions import NotFoundException
 from agentsight_auto.query.conversations import Shape, json_value
 from agentsight_auto.query.lists import Listed, Place, fetch_rows, read_order
-from agentsight_auto.query.members import contains
+from agentsight_auto.query.texts import contains
 from agentsight_auto.store.bulk import in_slices
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.schema import action_logs, conversations, messages

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from sqlalchemy import Connection, Row, select
 
 from agentsight_auto.events import Action, Answer, AnyEvent, Feedback, lifecycle_metadata
 from agentsight_auto.exceptions import (
@@ -19,12 +19,14 @@ from agentsight_auto.exceptions import (
 )
 from agentsight_auto.query import conversations as shapes
 from agentsight_auto.query import pages, parameters
+from agentsight_auto.query.counts import Counts
 from agentsight_auto.query.edit_values import check_changes, check_judgement, check_name
 from agentsight_auto.query.filter_values import Reader
 from agentsight_auto.query.filters import Filters, parse_filters
 from agentsight_auto.query.insight_filters import INSIGHT_READERS
 from agentsight_auto.query.lifecycle import Rules
 from agentsight_auto.query.metrics import ESCALATION_ACTIONS, compute_stats
+from agentsight_auto.query.plan import plan_all, plan_page
 from agentsight_auto.store import edit
 from agentsight_auto.store.attachments import AttachmentFolder
 from agentsight_auto.store.database import Database
@@ -56,6 +58,7 @@ class EmbeddedBackend:
         self._link = link or shapes.file_link(attachments)
         self._agent = agent
         self._geo = geo
+        self._counts = Counts()
         self._escalation_actions = escalation_actions
         self.rules = rules or Rules(escalation_actions=tuple(escalation_actions))
 
@@ -100,11 +103,9 @@ class EmbeddedBackend:
         wanted = self._parse(filters)
         place = None if cursor is None else pages.parse_cursor(cursor, wanted.ordering)
         with self._database.read() as connection:
-            conditions = wanted.conditions(connection)
-            found = pages.fetch_page(
-                connection, conditions, ordering=wanted.ordering, number=number, size=size, place=place
-            )
-            total = _count(connection, conditions, found) if count else None
+            ways = plan_page(connection, wanted.asked)
+            found = pages.fetch_page(connection, ways, ordering=wanted.ordering, number=number, size=size, place=place)
+            total = self._counts.count(connection, wanted, found) if count else None
             results = self._load(connection, found.rows, full=full)
         next_url, previous_url = pages.neighbour_urls(found, wanted.parameters)
         return {"count": total, "next": next_url, "previous": previous_url, "results": results}
@@ -142,7 +143,7 @@ class EmbeddedBackend:
         with self._database.read() as connection:
             return compute_stats(
                 connection,
-                wanted.conditions(connection),
+                plan_all(connection, wanted.asked),
                 all_environments=wanted.names_environment or wanted.options.get("include_development", False),
                 escalation_actions=wanted.options.get("escalation_actions", self._escalation_actions),
             )
@@ -158,7 +159,7 @@ class EmbeddedBackend:
     def _export(self, wanted: Filters) -> Iterator[dict[str, Any]]:
         oldest_first = pages.Ordering(is_descending=False).clauses()
         with self._database.read() as connection:
-            statement = select(conversations.c.id).where(*wanted.conditions(connection)).order_by(*oldest_first)
+            statement = select(conversations.c.id).where(*plan_all(connection, wanted.asked)).order_by(*oldest_first)
             keys = array("q", connection.execute(statement.execution_options(yield_per=1000)).scalars())
         for start in range(0, len(keys), _EXPORT_CHUNK):
             chunk = keys[start : start + _EXPORT_CHUNK].tolist()
@@ -347,13 +348,6 @@ class EmbeddedBackend:
     def _key(self, conversation_id: int | str) -> int:
         with self._database.read() as connection:
             return int(self.row(connection, conversation_id).id)
-
-
-def _count(connection: Connection, conditions: Sequence[ColumnElement[bool]], page: pages.Page) -> int:
-    """Count what matches; where the last page is at hand its rows say so."""
-    if page.offset is not None and page.next is None:
-        return page.offset + len(page.rows)
-    return connection.execute(select(func.count()).select_from(conversations).where(*conditions)).scalar_one()
 
 
 def _event_bytes(text: object) -> bytes | None:

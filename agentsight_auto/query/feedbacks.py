@@ -32,8 +32,8 @@ from agentsight_auto.query import parameters
 from agentsight_auto.query.conversations import Shape
 from agentsight_auto.query.edit_values import SENTIMENTS
 from agentsight_auto.query.lists import Listed, Place, between, fetch_rows, read_order, read_row_id
-from agentsight_auto.query.members import contains
 from agentsight_auto.query.served_shapes import environment_id
+from agentsight_auto.query.texts import contains
 from agentsight_auto.store.bulk import in_slices
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.schema import Big, conversations, feedbacks

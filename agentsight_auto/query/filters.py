@@ -3,34 +3,27 @@
 In: parameters as a caller or a URL gave them. Out: conditions, an ordering, and the parameters as text for URLs.
 Loses: a parameter that is not known, which is warned of once per name.
 
-An exact filter compares as it is. A part is found whatever its case: in an ASCII part the ASCII letters are folded, as
-LIKE does it; in any other all letters, with the store's ``casefold`` function.
+An exact filter compares as it is, a part is found whatever its case (see `texts`). Which of them leads the way to the
+rows is decided by `plan`.
 """
 
 from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection
+from sqlalchemy import ColumnElement
 
 from agentsight_auto.query import parameters
 from agentsight_auto.query.filter_values import Reader, as_text
-from agentsight_auto.query.insight_filters import INSIGHT_READERS, narrow_by_insights, read_insight_filters
+from agentsight_auto.query.insight_filters import INSIGHT_FILTERS, read_insight_filters
 from agentsight_auto.query.lifecycle import Lifecycle, Rules
-from agentsight_auto.query.members import (
-    MEMBER_FILTERS,
-    Condition,
-    Members,
-    contains,
-    narrow,
-    read_conditions,
-    read_members,
-)
+from agentsight_auto.query.members import MEMBER_FILTERS, Condition, read_members
 from agentsight_auto.query.pages import Ordering, parse_ordering
+from agentsight_auto.query.plan import Asked, Exact
 from agentsight_auto.store.schema import conversations
 
 logger = logging.getLogger("agentsight_auto.query")
@@ -44,38 +37,15 @@ _warned: set[str] = set()
 class Filters:
     """What a query asks for."""
 
-    own_conditions: Sequence[Condition]
-    members: Sequence[Members]
+    asked: Asked
     ordering: Ordering
     parameters: Mapping[str, str]
     """The filters as text, in the order given, for `next` and `previous`."""
     names_environment: bool = False
-    agent_id: int = 0
-    insight_conditions: Sequence[Condition] = ()
-    """Conditions on what was found out about a conversation, see `insight_filters`."""
+    only_hides_deleted: bool = False
+    """Whether nothing is asked of the row itself but that it is not deleted."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Values of the extra parameters that the caller of `parse_filters` named."""
-
-    def conditions(self, connection: Connection) -> list[Condition]:
-        """Return all conditions, in the form that suits what is in the store now."""
-        found = narrow_by_insights(connection, self.agent_id, self.insight_conditions)
-        return [*self.own_conditions, *found, *narrow(connection, self.members)]
-
-
-def _exact(column: ColumnElement[Any]) -> Reader:
-    return lambda name, value: column == parameters.read_text(name, value)
-
-
-def _part(column: ColumnElement[Any]) -> Reader:
-    return lambda name, value: contains(column, parameters.read_text(name, value))
-
-
-def _environment(name: str, value: Any) -> Condition:
-    return _columns.environment == parameters.read_environment(name, value)
-
-
-def _is_marked(name: str, value: Any) -> Condition:
-    return _columns.is_marked == parameters.read_flag(name, value)
 
 
 def _started_after(name: str, value: Any) -> Condition:
@@ -86,22 +56,26 @@ def _started_before(name: str, value: Any) -> Condition:
     return _columns.started_at_us <= parameters.read_moment_us(name, value)
 
 
-_OWN: Mapping[str, Reader] = {
-    "conversation_id": _exact(_columns.conversation_id),
-    "customer_id": _exact(_columns.customer_id),
-    "customer_id__icontains": _part(_columns.customer_id),
-    "name": _part(_columns.name),
-    "device": _exact(_columns.device),
-    "source": _exact(_columns.source),
-    "language": _exact(_columns.language),
-    "customer_ip_address": _exact(_columns.customer_ip_address),
-    "environment": _environment,
-    "env": _environment,
-    "is_marked": _is_marked,
-    "started_at_after": _started_after,
-    "started_at_before": _started_before,
+# The first have the rarest values.
+_EXACT: Mapping[str, tuple[ColumnElement[Any], Reader]] = {
+    "conversation_id": (_columns.conversation_id, parameters.read_text),
+    "customer_id": (_columns.customer_id, parameters.read_text),
+    "customer_ip_address": (_columns.customer_ip_address, parameters.read_text),
+    "device": (_columns.device, parameters.read_text),
+    "source": (_columns.source, parameters.read_text),
+    "language": (_columns.language, parameters.read_text),
+    "environment": (_columns.environment, parameters.read_environment),
+    "env": (_columns.environment, parameters.read_environment),
+    "has_messages": (_columns.has_messages, parameters.read_flag),
+    "has_action": (_columns.has_action, parameters.read_flag),
+    "has_feedback": (_columns.has_feedback, parameters.read_flag),
+    "is_marked": (_columns.is_marked, parameters.read_flag),
 }
-KNOWN_FILTERS = (*_OWN, *MEMBER_FILTERS, *INSIGHT_READERS, "include_deleted", "ordering")
+_RANGES: Mapping[str, Reader] = {"started_at_after": _started_after, "started_at_before": _started_before}
+KNOWN_FILTERS = (
+    *_EXACT, *_RANGES, *MEMBER_FILTERS, *INSIGHT_FILTERS, "name", "customer_id__icontains", "include_deleted",
+    "ordering",
+)  # fmt: skip
 _KNOWN_PARAMETERS = (*KNOWN_FILTERS, "page", "page_size", "cursor")
 
 
@@ -121,23 +95,21 @@ def parse_filters(
     """
     given = {name: value for name, value in filters.items() if value is not None}
     readers = options or {}
-    conditions: list[Condition] = [_columns.agent_id == agent_id]
-    if not parameters.read_flag("include_deleted", given.get("include_deleted", False)):
+    exacts = [Exact(column, read(name, given[name])) for name, (column, read) in _EXACT.items() if name in given]
+    conditions = [read(name, given[name]) for name, read in _RANGES.items() if name in given]
+    hides_deleted = not parameters.read_flag("include_deleted", given.get("include_deleted", False))
+    if hides_deleted:
         conditions.append(_columns.is_deleted.is_(False))
-    conditions += [read(name, given[name]) for name, read in _OWN.items() if name in given]
-    conditions += read_conditions(given, agent_id)
-    members = read_members(given, agent_id)
+    members = [*read_members(given, agent_id), *read_insight_filters(given, Lifecycle(rules, agent_id))]
     ordering = parse_ordering(given["ordering"]) if "ordering" in given else Ordering()
     for name in given.keys() - set(KNOWN_FILTERS) - readers.keys():
         _warn_of_unknown(name)
     return Filters(
-        own_conditions=conditions,
-        members=members,
+        asked=Asked(agent_id, exacts, conditions, members),
         ordering=ordering,
         parameters={name: as_text(name, value) for name, value in given.items() if name in KNOWN_FILTERS},
+        only_hides_deleted=len(conditions) == 1 and hides_deleted,
         names_environment="environment" in given or "env" in given,
-        agent_id=agent_id,
-        insight_conditions=read_insight_filters(given, Lifecycle(rules, agent_id)),
         options={name: read(name, given[name]) for name, read in readers.items() if name in given},
     )
 

@@ -5,18 +5,17 @@ In: parameters. Out: conditions on `insights`. Loses: nothing; a conversation th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from agentsight_auto.query import parameters
 from agentsight_auto.query.filter_values import Reader
 from agentsight_auto.query.lifecycle import STATUSES, Condition, Lifecycle, read_list
+from agentsight_auto.query.members import Members, by_subquery
 from agentsight_auto.store.schema import conversations
 from agentsight_auto.store.schema_insights import insights
-
-_FEW = 500
 
 
 def read_status(name: str, value: object) -> str:
@@ -52,27 +51,25 @@ _CONDITIONS: Mapping[str, Callable[[Lifecycle, Any], Condition]] = {
 }
 
 
-def read_insight_filters(given: Mapping[str, Any], life: Lifecycle) -> list[Condition]:
-    """Return the conditions on `insights` of the filters that are given.
+INSIGHT_FILTERS = tuple(INSIGHT_READERS)
+
+
+def read_insight_filters(given: Mapping[str, Any], life: Lifecycle) -> list[Members]:
+    """Return what the filters that are given ask for.
 
     Raises:
         InvalidQueryException: a value that cannot be read.
     """
-    return [_CONDITIONS[name](life, read(name, given[name])) for name, read in INSIGHT_READERS.items() if name in given]
+    return [
+        _members(life.agent_id, _CONDITIONS[name](life, read(name, given[name])))
+        for name, read in INSIGHT_READERS.items()
+        if name in given
+    ]
 
 
-def narrow_by_insights(connection: Connection, agent_id: int, conditions: Sequence[Condition]) -> list[Condition]:
-    """Return the conditions as ones on conversations: by id where they find few, else tried one by one.
-
-    What finds many is met soon by whoever walks the conversations in order, what finds few has an index.
-    """
-    if not conditions:
-        return []
-    joined = insights.join(conversations, conversations.c.id == insights.c.conversation_pk)
-    of_agent = insights.c.agent_id == agent_id
-    found = select(insights.c.conversation_pk).select_from(joined).where(of_agent, *conditions).limit(_FEW + 1)
-    few = connection.execute(found).scalars().all()
-    if len(few) <= _FEW:
-        return [conversations.c.id.in_(few)]
-    there = select(insights.c.conversation_pk).where(insights.c.conversation_pk == conversations.c.id, *conditions)
-    return [there.correlate(conversations).exists()]
+def _members(agent_id: int, condition: Condition) -> Members:
+    pk = insights.c.conversation_pk
+    joined = insights.join(conversations, conversations.c.id == pk)
+    found = select(pk).select_from(joined).where(insights.c.agent_id == agent_id, condition).correlate(None)
+    probe = select(pk).where(pk == conversations.c.id, condition).correlate(conversations).exists()
+    return Members(probe, found, by_subquery(found), is_distinct=True)

@@ -1,116 +1,155 @@
-"""Find conversations by what is in them: messages, actions, feedback, metadata.
+"""Find conversations by what is in them: messages, actions, feedback, metadata, parts of names.
 
-In: parameters, and a connection. Out: subqueries of conversation ids, and conditions made of them.
-Loses: nothing. A subquery that finds few conversations is replaced by their ids, so that the database starts from them;
-else it would try every conversation. Nothing is ever asked row by row.
+In: parameters. Out: `Members`, the same condition in the forms that suit a list, a count and the index.
+Loses: nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, union
 
 from agentsight_auto.query import parameters
 from agentsight_auto.query.edit_values import SENTIMENTS
 from agentsight_auto.query.filter_values import FEEDBACK_SOURCES
 from agentsight_auto.query.metadata_terms import parse_metadata_terms
+from agentsight_auto.query.search import candidates_by_action, candidates_by_name, candidates_by_words
+from agentsight_auto.query.texts import contains
 from agentsight_auto.store.metadata_index import value_texts
-from agentsight_auto.store.schema import action_logs, conversations, feedbacks, messages, metadata_values
+from agentsight_auto.store.schema import (
+    conversation_actions,
+    conversations,
+    feedbacks,
+    messages,
+    metadata_values,
+)
+from agentsight_auto.store.schema_spans import actions
 
 Condition: TypeAlias = ColumnElement[bool]
-Members: TypeAlias = Select[Any]
-"""A subquery of database ids of conversations; one may come several times."""
+Find: TypeAlias = Callable[[Connection, int], "set[int] | None"]
+"""Takes the most candidates wanted; returns database ids that hold all members, or None where there may be more."""
 
-_FEW = 500
-_LONGEST_LIKE = 200
-"""Longer parts are looked for with `instr`: SQLite refuses LIKE patterns of 50,000 bytes and is slow with long ones."""
 _FRACTION = re.compile(r"-?[0-9]{1,100}(?:\.[0-9]{1,100}(?:[eE][+-]?[0-9]{1,2})?|[eE][+-]?[0-9]{1,2})")
 """A number that has more than one spelling; a whole number in digits alone is found as it is."""
-_HAS: Mapping[str, Table] = {"has_messages": messages, "has_action": action_logs, "has_feedback": feedbacks}
 
 MEMBER_FILTERS = (
-    *_HAS, "message_contains", "action_name", "feedback_sentiment", "feedback_source",
-    "metadata", "metadata_key", "metadata_value", "search",
+    "message_contains", "action_name", "feedback_sentiment", "feedback_source", "metadata", "metadata_key",
+    "metadata_value", "search",
 )  # fmt: skip
 
 
-def contains(column: ColumnElement[Any], needle: str) -> Condition:
-    """Return the condition that `column` holds `needle` whatever the case; ``%``, ``_``, backslash mean themselves."""
-    if not needle.isascii():
-        return func.instr(func.casefold(column), needle.casefold()) > 0
-    if len(needle) > _LONGEST_LIKE:
-        return func.instr(func.lower(column), needle.lower()) > 0
-    escaped = needle.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return column.like(f"%{escaped}%", escape="\\")
+@dataclass(frozen=True)
+class Members:
+    """The conversations that fulfil one condition.
 
+    `probe` asks it of the row at hand, for walking through a list; `subquery` gives all database ids, for counting;
+    `find` gives the few that can be members, from an index. `is_exact` says that what `find` gives needs no look at
+    the row, `is_distinct` that no id comes twice in `subquery`.
+    """
 
-def narrow(connection: Connection, members: Sequence[Members]) -> list[Condition]:
-    """Return the conditions that a conversation is in all of `members`."""
-    conditions: list[Condition] = []
-    few: set[int] | None = None
-    for subquery in members:
-        found = connection.execute(subquery.limit(_FEW + 1)).scalars().all()
-        if len(found) > _FEW:
-            conditions.append(conversations.c.id.in_(subquery))
-        else:
-            few = set(found) if few is None else few.intersection(found)
-        if few is not None and not few:
-            break
-    return conditions if few is None else [conversations.c.id.in_(sorted(few)), *conditions]
+    probe: Condition
+    subquery: Select[Any]
+    find: Find
+    is_exact: bool = True
+    is_distinct: bool = False
 
 
 def read_members(given: Mapping[str, Any], agent_id: int) -> list[Members]:
-    """Read the filters whose subqueries can be tried one by one: texts, feedback and metadata values."""
+    """Read the filters that look at more than the row of a conversation, and those for parts of its texts.
+
+    Raises:
+        InvalidQueryException: a value that cannot be read.
+    """
     members = []
+    for name, column in (("name", conversations.c.name), ("customer_id__icontains", conversations.c.customer_id)):
+        if name in given:
+            members.append(_named(agent_id, [column], parameters.read_text(name, given[name])))
     if "message_contains" in given:
-        needle = parameters.read_text("message_contains", given["message_contains"])
-        members.append(_saying(needle))
+        members.append(_saying(agent_id, parameters.read_text("message_contains", given["message_contains"])))
     if "action_name" in given:
         members.append(_performing(agent_id, parameters.read_text("action_name", given["action_name"])))
-    return members + _judged(given) + _described(given, agent_id)
-
-
-def read_conditions(given: Mapping[str, Any], agent_id: int) -> list[Condition]:
-    """Read the filters that an index answers row by row, or that join several places."""
-    conditions: list[Condition] = []
-    for name, table in _HAS.items():
-        if name in given:
-            has = conversations.c.id.in_(select(table.c.conversation_pk))
-            conditions.append(has if parameters.read_flag(name, given[name]) else ~has)
-    if "metadata_key" in given and given.get("metadata_value") is None:
-        conditions.append(_has_key(agent_id, parameters.read_text("metadata_key", given["metadata_key"]).strip()))
     if "search" in given:
-        needle = parameters.read_text("search", given["search"])
-        fields = (conversations.c.name, conversations.c.conversation_id, conversations.c.customer_id)
-        said = conversations.c.id.in_(_saying(needle))
-        conditions.append(or_(*(contains(column, needle) for column in fields), said))
-    return conditions
+        members.append(_anywhere(agent_id, parameters.read_text("search", given["search"])))
+    if "metadata_key" in given and given.get("metadata_value") is None:
+        members.append(_has_key(agent_id, parameters.read_text("metadata_key", given["metadata_key"]).strip()))
+    return members + _judged(given, agent_id) + _described(given, agent_id)
 
 
-def _saying(needle: str) -> Members:
-    return select(messages.c.conversation_pk).where(contains(messages.c.content, needle))
+def by_subquery(subquery: Select[Any]) -> Find:
+    """Return what finds members by the subquery itself."""
+
+    def find(connection: Connection, most: int) -> set[int] | None:
+        found = connection.execute(subquery.limit(most + 1)).scalars().all()
+        return None if len(found) > most else set(found)
+
+    return find
+
+
+def _named(agent_id: int, columns: Sequence[ColumnElement[Any]], needle: str) -> Members:
+    has = or_(*(contains(column, needle) for column in columns))
+    subquery = select(conversations.c.id).where(conversations.c.agent_id == agent_id, has)
+    find: Find = lambda connection, most: candidates_by_name(connection, agent_id, needle, most)  # noqa: E731
+    return Members(has, subquery, find, is_exact=False, is_distinct=True)
+
+
+def _saying(agent_id: int, needle: str) -> Members:
+    said = contains(messages.c.content, needle)
+    probe = exists().where(messages.c.conversation_pk == conversations.c.id, said)
+    subquery = select(messages.c.conversation_pk).where(messages.c.agent_id == agent_id, said)
+
+    def find(connection: Connection, most: int) -> set[int] | None:
+        by_words = candidates_by_words(connection, agent_id, needle, most)
+        return (
+            None if by_words is None else _together(by_words, candidates_by_action(connection, agent_id, needle, most))
+        )
+
+    return Members(probe, subquery, find, is_exact=False)
+
+
+def _anywhere(agent_id: int, needle: str) -> Members:
+    columns = (conversations.c.name, conversations.c.conversation_id, conversations.c.customer_id)
+    named, saying = _named(agent_id, columns, needle), _saying(agent_id, needle)
+    both = union(named.subquery, saying.subquery).subquery()
+
+    def find(connection: Connection, most: int) -> set[int] | None:
+        by_name = named.find(connection, most)
+        return None if by_name is None else _together(by_name, saying.find(connection, most))
+
+    return Members(or_(named.probe, saying.probe), select(both), find, is_exact=False, is_distinct=True)
+
+
+def _together(one: set[int], other: set[int] | None) -> set[int] | None:
+    return None if other is None else one | other
 
 
 def _performing(agent_id: int, needle: str) -> Members:
-    """Look for the names first: there are few, and an index holds them and leads to the messages."""
-    column, of_agent = messages.c.action_name, messages.c.agent_id == agent_id
-    names = select(column).where(of_agent, column.is_not(None), contains(column, needle)).distinct()
-    return select(messages.c.conversation_pk).where(of_agent, column.in_(names))
+    """Look for the names first: there are few."""
+    names = select(actions.c.name).where(actions.c.agent_id == agent_id, contains(actions.c.name, needle))
+    performed = conversation_actions.c
+    of_agent = (performed.agent_id == agent_id, performed.action_name.in_(names))
+    subquery = select(performed.conversation_pk).where(*of_agent)
+    probe = exists().where(*of_agent, performed.conversation_pk == conversations.c.id)
+    return Members(probe, subquery, by_subquery(subquery))
 
 
-def _judged(given: Mapping[str, Any]) -> list[Members]:
-    """Return at most one subquery, so that one and the same feedback has the sentiment and the source."""
-    wanted = []
-    for name, column, choices in (
-        ("feedback_sentiment", feedbacks.c.sentiment, SENTIMENTS),
-        ("feedback_source", feedbacks.c.source, FEEDBACK_SOURCES),
-    ):
-        if name in given:
-            wanted.append(column == parameters.read_choice(name, given[name], choices))
-    return [select(feedbacks.c.conversation_pk).where(*wanted)] if wanted else []
+def _judged(given: Mapping[str, Any], agent_id: int) -> list[Members]:
+    """Return at most one, so that one and the same feedback has the sentiment and the source."""
+    if "feedback_sentiment" not in given and "feedback_source" not in given:
+        return []
+    columns, sources = feedbacks.c, list(FEEDBACK_SOURCES)
+    if "feedback_source" in given:
+        sources = [parameters.read_choice("feedback_source", given["feedback_source"], FEEDBACK_SOURCES)]
+    wanted = [columns.agent_id == agent_id, columns.source.in_(sources)]
+    if "feedback_sentiment" in given:
+        sentiment = parameters.read_choice("feedback_sentiment", given["feedback_sentiment"], SENTIMENTS)
+        wanted.append(columns.sentiment == sentiment)
+    subquery = select(columns.conversation_pk).where(*wanted)
+    probe = exists().where(columns.conversation_pk == conversations.c.id, *wanted[1:])
+    return [Members(probe, subquery, by_subquery(subquery))]
 
 
 def _described(given: Mapping[str, Any], agent_id: int) -> list[Members]:
@@ -120,13 +159,15 @@ def _described(given: Mapping[str, Any], agent_id: int) -> list[Members]:
             raise parameters.unreadable("metadata_value", given["metadata_value"], "metadata_key with it")
         path = parameters.read_text("metadata_key", given["metadata_key"]).strip()
         terms.append((path, parameters.read_text("metadata_value", given["metadata_value"])))
+    return [_valued(agent_id, path, sorted(_metadata_texts(text))) for path, text in terms]
+
+
+def _valued(agent_id: int, path: str, texts: list[str]) -> Members:
     values = metadata_values.c
-    return [
-        select(values.conversation_pk).where(
-            values.agent_id == agent_id, values.path == path, values.value_text.in_(sorted(_metadata_texts(text)))
-        )
-        for path, text in terms
-    ]
+    wanted = (values.agent_id == agent_id, values.path == path, values.value_text.in_(texts))
+    subquery = select(values.conversation_pk).where(*wanted)
+    probe = exists().where(*wanted, values.conversation_pk == conversations.c.id)
+    return Members(probe, subquery, by_subquery(subquery), is_distinct=len(texts) == 1)
 
 
 def _metadata_texts(value: str) -> set[str]:
@@ -138,9 +179,20 @@ def _metadata_texts(value: str) -> set[str]:
     return texts
 
 
-def _has_key(agent_id: int, path: str) -> Condition:
-    """Return the condition that the key is there, or nested ones below it: ``.`` is followed by ``/``."""
-    column = metadata_values.c.path
-    below = and_(column > f"{path}.", column < f"{path}/")
-    of_agent = select(metadata_values.c.conversation_pk).where(metadata_values.c.agent_id == agent_id)
-    return or_(*(conversations.c.id.in_(of_agent.where(place)) for place in (column == path, below)))
+def _has_key(agent_id: int, path: str) -> Members:
+    """Return the conversations that have the key, or nested ones below it: ``.`` is followed by ``/``."""
+    values = metadata_values.c
+    below = and_(values.path > f"{path}.", values.path < f"{path}/")
+    places = [
+        select(values.conversation_pk).where(values.agent_id == agent_id, place)
+        for place in (values.path == path, below)
+    ]
+    subquery = select(union(*places).subquery())
+    probe = exists().where(values.conversation_pk == conversations.c.id, or_(values.path == path, below))
+    return Members(probe, subquery, by_subquery(subquery), is_distinct=True)
+
+
+def known_ids(ids: Collection[int]) -> Select[Any]:
+    """Return a subquery of these ids that is one parameter, however many they are."""
+    each = func.json_each(str(sorted(ids))).table_valued("value")
+    return select(each.c.value)

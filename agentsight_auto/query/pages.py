@@ -15,11 +15,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, and_, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, literal, or_, select
 
 from agentsight_auto.exceptions import InvalidQueryException, NotFoundException
 from agentsight_auto.query.filter_values import read_ordering
 from agentsight_auto.query.parameters import read_text, unreadable
+from agentsight_auto.query.plan import WINDOW, Ways
 from agentsight_auto.store.schema import conversations
 
 CONVERSATIONS_URL = "https://api.agentsight.io/api/conversations/"
@@ -142,7 +143,7 @@ class Page:
 
 def fetch_page(
     connection: Connection,
-    conditions: Sequence[ColumnElement[bool]],
+    ways: Ways,
     *,
     ordering: Ordering,
     number: int,
@@ -158,17 +159,17 @@ def fetch_page(
     if number < 1 or (place is None and offset > _LARGEST_INTEGER - size):
         raise NotFoundException(f"There is no page {number if abs(number) < 10**20 else 'of that number'}.")
     backwards = place is not None and place.backwards
-    statement = select(conversations).where(*conditions).order_by(*ordering.clauses(backwards=backwards))
-    if place is not None:
-        statement = statement.where(ordering.beyond(place.value, place.row_id, backwards=backwards))
-    elif offset:
-        statement = statement.offset(offset)
-    rows = connection.execute(statement.limit(size + 1)).all()
-    if not rows and offset and place is None:
+    beyond = [] if place is None else [ordering.beyond(place.value, place.row_id, backwards=backwards)]
+    first = offset if place is None else 0
+    query = select(conversations.c.id).where(*beyond).order_by(*ordering.clauses(backwards=backwards))
+    if first:
+        ids = connection.execute(query.where(*ways.skip).limit(size + 1).offset(first)).scalars().all()
+    else:
+        ids = _first_ids(connection, query.limit(size + 1), ways, ordering, size=size, backwards=backwards)
+    if not ids and first:
         raise NotFoundException(f"There is no page {number}.")
-    has_more, rows = len(rows) > size, rows[:size]
-    if backwards:
-        rows = rows[::-1]
+    has_more, ids = len(ids) > size, ids[:size]
+    rows = _rows(connection, ids[::-1] if backwards else ids)
     has_next = bool(rows) if backwards else has_more
     has_previous = bool(rows) and (number > 1 or (place is not None and not backwards))
     return Page(
@@ -179,6 +180,36 @@ def fetch_page(
         next=Place(ordering, False, *ordering.key(rows[-1])) if has_next else None,
         previous=Place(ordering, True, *ordering.key(rows[0])) if has_previous else None,
     )
+
+
+def _first_ids(
+    connection: Connection, query: Select[Any], ways: Ways, ordering: Ordering, *, size: int, backwards: bool
+) -> Sequence[int]:
+    """Return the ids of the first rows of a query, in its order."""
+    bound = [] if ways.gather is None else _bound(connection, query, ways, ordering, backwards=backwards)
+    found = connection.execute(query.where(*ways.walk, *bound)).scalars().all()
+    if ways.gather is None or not bound or len(found) > size:
+        return found
+    return connection.execute(query.where(*ways.gather)).scalars().all()
+
+
+def _bound(
+    connection: Connection, query: Select[Any], ways: Ways, ordering: Ordering, *, backwards: bool
+) -> list[ColumnElement[bool]]:
+    """Return the condition that ends a walk after `WINDOW` conversations; none where it ends before by itself."""
+    column = _ORDERABLE[ordering.name]
+    if ordering.name not in _NEVER_NULL:
+        return []
+    last = query.with_only_columns(column).where(*ways.own).offset(WINDOW).limit(1)
+    place = connection.execute(last).scalar_one_or_none()
+    if place is None:
+        return []
+    return [column >= place if ordering.is_descending is not backwards else column <= place]
+
+
+def _rows(connection: Connection, ids: Sequence[int]) -> list[Row[Any]]:
+    rows = {row.id: row for row in connection.execute(select(conversations).where(conversations.c.id.in_(ids)))}
+    return [rows[row_id] for row_id in ids]
 
 
 def neighbour_urls(page: Page, parameters: Mapping[str, str]) -> tuple[str | None, str | None]:

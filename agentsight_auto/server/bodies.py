@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import tempfile
 import zlib
 from typing import Any, NoReturn
 
@@ -25,36 +26,80 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _SUSPICIOUS = re.compile(rb"\\u0000|\\u[dD][89a-fA-F]")
 _CHUNK_BYTES = 256 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
+SMALL_BYTES = 1024 * 1024
+"""A body up to here stays in memory while it arrives; larger ones wait in a file, so that many do not fill it."""
 _INTEGERS = range(-(2**63), 2**64)
 
 _decode = msgspec.json.Decoder().decode
 
 
-async def read_body(request: Request, limit_bytes: int, timeout_s: float) -> bytes:
-    """Return the whole body, decompressed where it says gzip; both forms are at most `limit_bytes` long.
+class Received:
+    """A whole request body: in memory where it is small, else in a temporary file that goes with `close`."""
+
+    def __init__(self, encoding: str) -> None:
+        self.is_compressed = "gzip" in encoding
+        self.file = tempfile.SpooledTemporaryFile(max_size=SMALL_BYTES)  # noqa: SIM115 - closed by `close`
+        self.size_bytes = 0
+
+    @property
+    def is_large(self) -> bool:
+        """Whether reading it takes memory that is worth waiting for."""
+        return self.is_compressed or self.size_bytes > SMALL_BYTES
+
+    async def add(self, piece: bytes) -> None:
+        """Take a piece in; a file is written to on another thread."""
+        self.size_bytes += len(piece)
+        if self.size_bytes > SMALL_BYTES:
+            await anyio.to_thread.run_sync(self.file.write, piece)
+        else:
+            self.file.write(piece)
+
+    def content(self, limit_bytes: int) -> bytes:
+        """Return the body, decompressed where it says gzip.
+
+        Raises:
+            ApiError: 400 not gzip, 413 more than `limit_bytes` come out.
+        """
+        self.file.seek(0)
+        body = self.file.read()
+        return decompress(body, limit_bytes) if self.is_compressed else body
+
+    def close(self) -> None:
+        """Let go of it."""
+        self.file.close()
+
+
+async def receive_body(request: Request, limit_bytes: int, timeout_s: float) -> Received:
+    """Receive the whole body of at most `limit_bytes`; the caller closes it.
 
     Raises:
-        ApiError: 400 not gzip, 408 too slow, 413 too large, 415 another encoding.
+        ApiError: 408 too slow, 413 too large, 415 another encoding than gzip.
     """
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"gzip", "x-gzip", "identity", ""}:
         raise detail_error(415, f'Unsupported content encoding "{encoding[:40]}" in request: gzip is accepted.')
-    body = bytearray()
     receive = limited(request, limit_bytes)
+    received = Received(encoding)
     try:
         with anyio.fail_after(timeout_s):
             while True:
                 message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
-                body += message.get("body", b"")
+                await received.add(_piece_of(message))
                 if not message.get("more_body", False):
-                    break
-    except TimeoutError as error:
-        raise detail_error(408, f"The body did not arrive within {timeout_s:g} s.", {"Connection": "close"}) from error
-    if "gzip" in encoding:
-        return await anyio.to_thread.run_sync(decompress, bytes(body), limit_bytes)
-    return bytes(body)
+                    return received
+    except BaseException as error:
+        received.close()
+        if isinstance(error, TimeoutError):
+            late = f"The body did not arrive within {timeout_s:g} s."
+            raise detail_error(408, late, {"Connection": "close"}) from error
+        raise
+
+
+def _piece_of(message: Message) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    piece: bytes = message.get("body", b"")
+    return piece
 
 
 def limited(request: Request, limit_bytes: int) -> Receive:

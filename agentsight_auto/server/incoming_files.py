@@ -9,6 +9,9 @@ import base64
 import binascii
 import mimetypes
 import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from agentsight_auto.events import AttachmentRef
@@ -18,6 +21,8 @@ from agentsight_auto.server.routing import Call
 
 _DEFAULT_TYPE = "application/octet-stream"
 _LONGEST_NAME = 255
+_FREE_SHARE = 0.05
+_FREE_BYTES = 2 * 1024**3
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -70,6 +75,19 @@ def from_base64(number: int, data: str, filename: str | None, mime_type: str | N
     return IncomingFile(filename or "", mime_type, content)
 
 
+def check_space(folder: Path) -> None:
+    """Refuse files while less than 5 % of the disk, and less than 2 GiB, is free: what is said still has room.
+
+    Raises:
+        ApiError: 507.
+    """
+    existing = next((parent for parent in (folder, *folder.parents) if parent.exists()), None)
+    with suppress(OSError):
+        usage = shutil.disk_usage(existing or folder)
+        if usage.free < min(usage.total * _FREE_SHARE, _FREE_BYTES):
+            raise errors.detail_error(507, "The server's disk is nearly full: it takes no files until there is space.")
+
+
 def keep(call: Call, files: list[IncomingFile]) -> list[AttachmentRef]:
     """Write the contents to the agent's folder and return what refers to them, once all are within the limits.
 
@@ -90,6 +108,7 @@ def keep(call: Call, files: list[IncomingFile]) -> list[AttachmentRef]:
     if not min(sizes):
         raise errors.view_error(400, "An attachment has no data.", {"index": sizes.index(0)})
     folder = call.service.attachments(call.agent.id, call.agent.name)
+    check_space(settings.attachments_path)
     refs = []
     for number, file in enumerate(files):
         filename, mime_type = _described(number, file)

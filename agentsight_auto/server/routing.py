@@ -6,6 +6,7 @@ A route is an `Operation`; its function gets a `Call` and may block.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from starlette.types import Receive, Scope, Send
 from agentsight_auto.query.served import ServedBackend
 from agentsight_auto.server import errors
 from agentsight_auto.server.auth import read_key, refused
-from agentsight_auto.server.bodies import limited, parse_json, read_body, storable
+from agentsight_auto.server.bodies import Received, limited, parse_json, receive_body, storable
 from agentsight_auto.server.service import Service
 from agentsight_auto.store.keys import Agent
 
@@ -89,6 +90,8 @@ class Call:
     client_host: str | None = None
     known_agent: Agent | None = None
     body: bytes = b""
+    upload: Received | None = None
+    """What a route with `takes_bytes` was sent."""
     form: FormData | None = None
 
     @property
@@ -232,11 +235,15 @@ class Endpoint:
         if operation.takes_form and media_type == "multipart/form-data":
             call.form = await self._read_form(request, limit_bytes)
         elif operation.reads_body:
-            call.body = await read_body(request, limit_bytes, settings.read_timeout_s)
+            call.upload = await receive_body(request, limit_bytes, settings.read_timeout_s)
         limiter = self._service.writers if operation.role == "write" else None
+        waits = call.upload is not None and call.upload.is_large and not operation.takes_bytes
         try:
-            return await anyio.to_thread.run_sync(operation.handler, call, limiter=limiter)
+            async with self._service.large_bodies if waits else contextlib.nullcontext():
+                return await anyio.to_thread.run_sync(_handled, call, limit_bytes, limiter=limiter)
         finally:
+            if call.upload is not None:
+                call.upload.close()
             if call.form is not None:
                 await call.form.close()
 
@@ -254,3 +261,10 @@ class Endpoint:
             raise errors.view_error(400, f"Multipart form parse error - {storable(error.detail)[:200]}") from error
         except (ValueError, LookupError) as error:  # python-multipart's own errors, which older Starlettes let through
             raise errors.view_error(400, "Multipart form parse error - the form cannot be read.") from error
+
+
+def _handled(call: Call, limit_bytes: int) -> Response:
+    """Read the body, on the worker thread: a large or compressed one takes time."""
+    if call.upload is not None and (call.upload.is_compressed or not call.operation.takes_bytes):
+        call.body = call.upload.content(limit_bytes)
+    return call.operation.handler(call)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 FILES_PATH = "/api/files/"
 EMBEDDED_AGENT = "default"
 _MOST_WRITERS = 8
+_MOST_LARGE_BODIES = 1
 
 
 class Service:
@@ -56,6 +57,11 @@ class Service:
     def writers(self) -> anyio.CapacityLimiter:
         """How many threads may wait to write, so that those who read always find one that is free."""
         return anyio.CapacityLimiter(_MOST_WRITERS)
+
+    @cached_property
+    def large_bodies(self) -> anyio.CapacityLimiter:
+        """How many requests may have a large or compressed body in memory at once."""
+        return anyio.CapacityLimiter(_MOST_LARGE_BODIES)
 
     def attachments(self, agent_id: int, agent_name: str) -> AttachmentFolder:
         """Return the folder with the contents that this agent has sent.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from operator import add
+from typing import Any
 
 MASK = "[masked]"
 
@@ -56,6 +57,13 @@ def is_secret_name(name: str) -> bool:
                 _known.clear()
             _known[name] = known
     return known
+
+
+def mask_secrets(document: Any) -> Any:
+    """Return a copy of a JSON value in which the values of names that mark a secret are `MASK`."""
+    if isinstance(document, dict):
+        return {key: MASK if is_secret_name(key) else mask_secrets(value) for key, value in document.items()}
+    return [mask_secrets(item) for item in document] if isinstance(document, list) else document
 
 
 def marks_secret(name: str) -> bool:

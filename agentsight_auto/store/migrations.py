@@ -16,7 +16,8 @@ from agentsight_auto.store import (
     migration_0003_spans,
     migration_0004_summaries,
     migration_0005_search,
-    migration_0006_insights,
+    migration_0006_marked,
+    migration_0007_insights,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(3, "spans", migration_0003_spans.STATEMENTS),
     Migration(4, "summaries", migration_0004_summaries.STATEMENTS),
     Migration(5, "search", migration_0005_search.STATEMENTS),
-    Migration(6, "insights", migration_0006_insights.STATEMENTS),
+    Migration(6, "marked", migration_0006_marked.STATEMENTS),
+    Migration(7, "insights", migration_0007_insights.STATEMENTS),
 )
 
 _RECORD_TABLE = (

@@ -129,10 +129,8 @@ conversations = Table(
             "has_messages",
             "has_action",
             "has_feedback",
+            "is_marked",
         )
-    ),
-    Index(
-        "ix_conversations_marked", "agent_id", "started_at_us", "id", "is_deleted", sqlite_where=text("is_marked = 1")
     ),
     Index("ix_conversations_deleted", "agent_id", "id", sqlite_where=text("is_deleted = 1")),
     Index(

@@ -95,10 +95,9 @@ def can_search(connection: Connection, agent_id: int) -> bool:
     """Tell whether the index knows all that the agent's conversations say."""
     if not is_available():
         return False
-    there = "SELECT count(*) FROM sqlite_master WHERE name IN (?, ?)"
+    there = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE name IN (?, ?)", TABLES).all()
     gap = select(agents.c.has_search_gap).where(agents.c.id == agent_id)
-    is_there = connection.exec_driver_sql(there, TABLES).scalar() == len(TABLES)
-    return is_there and not connection.execute(gap).scalar()
+    return len(there) == len(TABLES) and not connection.execute(gap).scalar()
 
 
 def add_messages(connection: Connection, agent_id: int, said: Sequence[tuple[int, int, str]]) -> None:

@@ -30,6 +30,14 @@ LOCK_WAIT_S = 30.0
 """How long we go on trying before we give up and say so."""
 
 
+_MAPPED_BYTES = 8 * 2**30
+"""Readers see the file through the system's memory, which is shared, instead of copying pages out of it."""
+_WRITER_CACHE_KIB = 32 * 1024
+"""Pages of indexes that a batch is spread over; SQLite's default of 2 MiB would read and write them again and again."""
+_WAL_PAGES = 4_000
+"""16 MiB of log before it is copied into the file: a page that many batches change is copied once."""
+
+
 class Handle(sqlite3.Connection):
     """A driver connection that can be referred to weakly, so that a forked child finds what it must not touch.
 
@@ -64,6 +72,10 @@ def connect(path: Path, *, read_only: bool = False) -> Handle:
     handle.execute("PRAGMA synchronous = NORMAL")
     if read_only:
         handle.execute("PRAGMA query_only = ON")
+        handle.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
+    else:
+        handle.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
+        handle.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
     return handle
 
 

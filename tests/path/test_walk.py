@@ -127,7 +127,7 @@ def test_what_waits_is_not_seen_by_others_before_it_is_sent(runtime: Runtime) ->
     with conversation("other"):
         pass
     runtime.pipeline.flush(5, release_held=False)
-    held_ids = [event.id for event in runtime.current.get().conversation._unsent.peek()]
+    held_ids = [event.id for event in runtime.current.get().conversation.unsent.peek()]
     assert runtime.stored_rows("held", held_ids) == ({}, {})
     sent = conversation_tracker.send_tracked_data()
     assert sent["items"][0]["response"]["conversation_id"] == "held"

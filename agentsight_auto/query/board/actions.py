@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select
 
 from agentsight_auto._clock import iso_from_us
 from agentsight_auto.query.board.numbers import quantile
-from agentsight_auto.query.board.scope import read_period
+from agentsight_auto.query.board.scope import read_period, scan
 from agentsight_auto.query.filters import parse_filters
 from agentsight_auto.query.lifecycle import Rules
 from agentsight_auto.store.schema import action_logs, conversations, messages
@@ -33,7 +33,7 @@ def examine_actions(
     Raises:
         InvalidQueryException: a filter that cannot be read.
     """
-    conditions = parse_filters(filters, agent_id=agent_id, rules=rules).conditions(connection)
+    conditions = scan(connection, parse_filters(filters, agent_id=agent_id, rules=rules))
     scope = select(conversations.c.id).where(*conditions)
     wanted = (
         messages.c.action_name, messages.c.at_us, action_logs.c.duration_ms, messages.c.conversation_pk,

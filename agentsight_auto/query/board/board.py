@@ -22,6 +22,7 @@ from agentsight_auto.query.embedded import EmbeddedBackend
 from agentsight_auto.query.filters import parse_filters
 from agentsight_auto.query.lifecycle import Lifecycle
 from agentsight_auto.query.parameters import unreadable
+from agentsight_auto.query.plan import plan_page
 from agentsight_auto.store.insights import count_due, settle
 from agentsight_auto.store.schema import conversations
 
@@ -86,10 +87,10 @@ class Board:
         found: Shape = {}
         with self._database.read() as connection:
             row = self._backend.row(connection, conversation_id)
-            conditions = wanted.conditions(connection)
+            ways = plan_page(connection, wanted.asked)
             for name, backwards in (("next", False), ("previous", True)):
                 place = pages.Place(wanted.ordering, backwards, *wanted.ordering.key(row))
-                page = pages.fetch_page(connection, conditions, ordering=wanted.ordering, number=1, size=1, place=place)
+                page = pages.fetch_page(connection, ways, ordering=wanted.ordering, number=1, size=1, place=place)
                 found[name] = page.rows[0].id if page.rows else None
         return found
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select
 
 from agentsight_auto._clock import iso_from_us
-from agentsight_auto.query.board.scope import read_period
+from agentsight_auto.query.board.scope import read_period, scan
 from agentsight_auto.query.filters import parse_filters
 from agentsight_auto.query.lifecycle import Lifecycle, Rules
 from agentsight_auto.store.schema import agents, conversation_actions, conversations
@@ -63,7 +63,7 @@ def _newest(connection: Connection, filters: Mapping[str, Any], life: Lifecycle)
     wanted = parse_filters(filters, agent_id=life.agent_id, rules=life.rules)
     column = conversations.c
     own = select(column.id, column.environment, column.source, column.device, column.language, column.is_marked).where(
-        *wanted.conditions(connection)
+        *scan(connection, wanted)
     )
     return own.order_by(column.started_at_us.desc(), column.id.desc()).limit(MOST_COUNTED)
 
@@ -123,7 +123,7 @@ def count_volume(
         InvalidQueryException: a filter that cannot be read.
     """
     from_us, until_us = read_period(filters, now_us)
-    conditions = parse_filters(filters, agent_id=agent_id, rules=rules).conditions(connection)
+    conditions = scan(connection, parse_filters(filters, agent_id=agent_id, rules=rules))
     started = conversations.c.started_at_us
     if from_us is None:
         first = select(started).where(*conditions).order_by(started).limit(1)

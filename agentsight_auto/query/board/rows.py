@@ -15,7 +15,8 @@ from agentsight_auto.query import pages, parameters
 from agentsight_auto.query.board.scope import count_up_to
 from agentsight_auto.query.filters import parse_filters
 from agentsight_auto.query.lifecycle import LISTS, Lifecycle, Rules
-from agentsight_auto.query.members import contains
+from agentsight_auto.query.plan import plan_all, plan_page
+from agentsight_auto.query.texts import contains
 from agentsight_auto.store.schema import conversations, messages
 from agentsight_auto.store.schema_insights import insights
 
@@ -44,13 +45,13 @@ def fetch_rows(
     """
     wanted = parse_filters(filters, agent_id=agent_id, rules=rules)
     place = None if cursor is None else pages.parse_cursor(cursor, wanted.ordering)
-    conditions = wanted.conditions(connection)
+    ways = plan_page(connection, wanted.asked)
     size = parameters.clamp_page_size(page_size)
-    page = pages.fetch_page(connection, conditions, ordering=wanted.ordering, number=1, size=size, place=place)
+    page = pages.fetch_page(connection, ways, ordering=wanted.ordering, number=1, size=size, place=place)
     if place is None and page.next is None:
         count = len(page.rows)
     else:
-        count = count_up_to(connection, conditions, MOST_COUNTED + 1)
+        count = count_up_to(connection, plan_all(connection, wanted.asked), MOST_COUNTED + 1)
     needle = wanted.parameters.get("message_contains") or wanted.parameters.get("search")
     newest = page.rows[0] if page.rows else None
     return {
@@ -69,7 +70,7 @@ def count_newer(
     """Count the conversations that match and stand before the marker in the list, up to `MOST_NEW`."""
     at_us = parameters.read_moment_us("started_at", marker.get("started_at"))
     row_id = min(parameters.read_whole_number("id", marker.get("id")), 2**63 - 1)
-    conditions = parse_filters(filters, agent_id=agent_id, rules=rules).conditions(connection)
+    conditions = plan_page(connection, parse_filters(filters, agent_id=agent_id, rules=rules).asked).walk
     started = conversations.c.started_at_us
     is_newer = and_(started >= at_us, or_(started > at_us, conversations.c.id > row_id))
     return count_up_to(connection, [*conditions, is_newer], MOST_NEW)

@@ -14,11 +14,13 @@ from sqlalchemy import Connection, FromClause, func, select
 from agentsight_auto.query import parameters
 from agentsight_auto.query.filters import Filters, parse_filters
 from agentsight_auto.query.lifecycle import Condition, Lifecycle, Rules
+from agentsight_auto.query.plan import plan_all
 from agentsight_auto.store.schema import conversations
 from agentsight_auto.store.schema_insights import insights
 
 EXAMINED: FromClause = conversations.join(insights, insights.c.conversation_pk == conversations.c.id)
 """Conversations with what was found out about them."""
+_OVERVIEW = frozenset({"environment", "device", "source", "language", "is_marked"})
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def open_scope(
         InvalidQueryException: a value that cannot be read.
     """
     wanted = parse_filters(filters, agent_id=agent_id, rules=rules)
-    conditions = wanted.conditions(connection)
+    conditions = scan(connection, wanted)
     column = conversations.c.environment
     found: list[str] = []
     left_out: list[str] = []
@@ -65,6 +67,20 @@ def open_scope(
             conditions = [*conditions, column != "development"]
     counted = [slug for slug in found if slug not in left_out]
     return Scope(wanted, Lifecycle(rules, agent_id, now_us), conditions, counted, left_out)
+
+
+def scan(connection: Connection, filters: Filters) -> list[Condition]:
+    """Return the conditions for all that match, to be gone through with the columns of a list's overview.
+
+    A stretch of time is gone through in the index that holds those columns, whatever else narrows it: what another
+    index finds has to be looked up row by row.
+    """
+    asked = filters.asked
+    in_overview = all(exact.column.key in _OVERVIEW for exact in asked.exacts)
+    if in_overview and not asked.members and "started_at_after" in filters.parameters:
+        checks = [exact.checked() for exact in asked.exacts]
+        return [conversations.c.agent_id == asked.agent_id, *asked.row_conditions, *checks]
+    return plan_all(connection, asked)
 
 
 def read_period(filters: Mapping[str, Any], now_us: int) -> tuple[int | None, int]:

@@ -109,7 +109,7 @@ def _read_form(call: Call, form: FormData) -> tuple[AttachmentsBody, list[Incomi
 ROUTES = (
     Operation(
         "POST", "/api/attachments/", create, "Record attachments", role="write", body=AttachmentsBody,
-        takes_form=True, limit="attachment_request_bytes", answers={201: dict[str, Any]}, refusals=(400, 404, 413),
+        takes_form=True, limit="attachment_request_bytes", answers={201: dict[str, Any]}, refusals=(400, 404, 413, 507),
         tag="tracking",
     ),
 )  # fmt: skip

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from starlette.responses import FileResponse, Response
 
 from agentsight_auto.query.served import find_attachment
 from agentsight_auto.server import errors
 from agentsight_auto.server.errors import json_response
+from agentsight_auto.server.incoming_files import check_space
 from agentsight_auto.server.routing import Call, Operation
 from agentsight_auto.server.service import FILES_PATH
 
@@ -51,12 +51,23 @@ def store(call: Call) -> Response:
     digest = call.path["name"]
     if not _DIGEST.fullmatch(digest):
         raise errors.detail_error(400, "The path does not end in a SHA-256 of 64 lower-case hex digits.")
-    if hashlib.sha256(call.body).hexdigest() != digest:
-        raise errors.detail_error(400, "The SHA-256 of the body is not the one in the path.")
     folder = call.service.attachments(call.agent.id, call.agent.name)
-    if not folder.path(digest).exists():
-        folder.write(call.body)
-    return json_response({"sha256": digest, "size_bytes": len(call.body)})
+    check_space(call.service.settings.attachments_path)
+    incoming = folder.receive(_uploaded(call))
+    if incoming.sha256 != digest:
+        folder.discard(incoming)
+        raise errors.detail_error(400, "The SHA-256 of the body is not the one in the path.")
+    folder.keep(incoming)
+    return json_response({"sha256": digest, "size_bytes": incoming.size_bytes})
+
+
+def _uploaded(call: Call) -> bytes | BinaryIO:
+    """Return the body as it waits in its file; one that was compressed is in memory."""
+    upload = call.upload
+    if upload is None or upload.is_compressed:
+        return call.body
+    upload.file.seek(0)
+    return cast("BinaryIO", upload.file)
 
 
 ROUTES = (
@@ -66,6 +77,7 @@ ROUTES = (
     ),
     Operation(
         "PUT", FILES_PATH + "{name}/", store, "Upload an attachment's bytes by their SHA-256", role="write",
-        takes_bytes=True, limit="attachment_bytes", answers={200: dict[str, Any]}, refusals=(400, 413), tag="files",
+        takes_bytes=True, limit="attachment_bytes", answers={200: dict[str, Any]}, refusals=(400, 413, 507),
+        tag="files",
     ),
 )  # fmt: skip

@@ -1,0 +1,139 @@
+"""Choose how the database gets at what a query asks for: which index leads, and what is looked at row by row.
+
+In: the filters, and a connection to ask how rare things are. Out: conditions that leave the database one good way.
+Loses: nothing; every way gives the same rows.
+
+Few candidates (from an index of members, or of one column) are looked up and sorted. More are told apart while walking
+through the conversations in the order asked for, which finds a page of what is common soon; one that is not full after
+`WINDOW` conversations is fetched anew from the members themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, UnaryExpression, select
+from sqlalchemy.sql.operators import custom_op
+
+from agentsight_auto.query.members import Condition, Members, known_ids
+from agentsight_auto.store.schema import conversations
+
+WINDOW = 10_000
+"""So many conversations are walked through for a page before another way is taken."""
+_FEW = 500
+"""So many rows are looked up and sorted."""
+_SOME = 2_000
+"""So many members, or rows of a column's value, are fetched to tell few from many."""
+MOST_TEXTS = 8_000
+"""The same for texts, where walking is slower: each conversation's messages are read."""
+
+
+class Exact(NamedTuple):
+    """A column that has to have a value."""
+
+    column: ColumnElement[Any]
+    value: Any
+
+    def found(self) -> Condition:
+        """Return the condition, for an index to find."""
+        found: Condition = self.column == self.value
+        return found
+
+    def checked(self) -> Condition:
+        """Return the condition, to be checked in rows that something else finds."""
+        checked: Condition = unindexed(self.column) == self.value
+        return checked
+
+
+class Asked(NamedTuple):
+    """What a query asks for, by how it can be found."""
+
+    agent_id: int
+    exacts: Sequence[Exact]
+    row_conditions: Sequence[Condition]
+    """Further conditions on the row itself."""
+    members: Sequence[Members]
+
+
+class Ways(NamedTuple):
+    """The same conditions for each way to a page."""
+
+    own: list[Condition]
+    """What the row itself has to fulfil, for walking: without the members."""
+    walk: list[Condition]
+    skip: list[Condition]
+    """For walking far, where each member is better looked up in a set of all ids."""
+    gather: list[Condition] | None
+    """For looking up the members and sorting them, where walking may find too few; None where it cannot."""
+
+
+def unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the column's value as an expression that no index is used for."""
+    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
+
+
+def plan_page(connection: Connection, asked: Asked) -> Ways:
+    """Return how to fetch a page."""
+    ids, members = _candidates(connection, asked.members)
+    probes = [member.probe for member in members]
+    if ids is not None and len(ids) <= _FEW:
+        few = [conversations.c.id.in_(known_ids(ids)), *_checks(asked), *probes]
+        return Ways(few, few, few, None)
+    own = _leading(connection, asked)
+    if ids is not None:
+        own = [*own, unindexed(conversations.c.id).in_(known_ids(ids))]
+        return Ways(own, [*own, *probes], [*own, *probes], None)
+    if not members:
+        return Ways(own, own, own, None)
+    skip = [*own, *(unindexed(conversations.c.id).in_(member.subquery) for member in members)]
+    gather = [*_checks(asked), *(conversations.c.id.in_(member.subquery) for member in members)]
+    return Ways(own, [*own, *probes], skip, gather)
+
+
+def plan_all(connection: Connection, asked: Asked) -> list[Condition]:
+    """Return the conditions for all that match, to be counted or gone through."""
+    ids, members = _candidates(connection, asked.members)
+    if ids is not None:
+        probes = (member.probe for member in members)
+        return [conversations.c.id.in_(known_ids(ids)), *_checks(asked), *probes]
+    own = _leading(connection, asked)
+    return [*own, *(unindexed(conversations.c.id).in_(member.subquery) for member in members)]
+
+
+def _candidates(connection: Connection, members: Sequence[Members]) -> tuple[set[int] | None, list[Members]]:
+    """Return the ids that all members that are not too many leave, and the members that must still be asked."""
+    ids: set[int] | None = None
+    asked = []
+    for member in members:
+        found = member.find(connection, _SOME if member.is_exact else MOST_TEXTS)
+        if found is None:
+            asked.append(member)
+            continue
+        ids = found if ids is None else ids & found
+        if not member.is_exact:
+            asked.append(member)
+        if not ids:
+            break
+    return ids, asked
+
+
+def _checks(asked: Asked) -> list[Condition]:
+    """Return the conditions on the row itself, to be checked in rows that the ids lead to."""
+    return [unindexed(conversations.c.agent_id) == asked.agent_id, *asked.row_conditions, *_checked(asked.exacts)]
+
+
+def _checked(exacts: Sequence[Exact]) -> list[Condition]:
+    return [exact.checked() for exact in exacts]
+
+
+def _leading(connection: Connection, asked: Asked) -> list[Condition]:
+    """Let the index of the rarest value lead, or, where several columns have common values, that of all of them."""
+    rest = [conversations.c.agent_id == asked.agent_id, *asked.row_conditions]
+    if len(asked.exacts) == 1:
+        return [*rest, asked.exacts[0].found()]
+    for exact in asked.exacts:
+        of_value = select(conversations.c.id).where(conversations.c.agent_id == asked.agent_id, exact.found())
+        if connection.execute(of_value.offset(_SOME).limit(1)).one_or_none() is None:
+            return [*rest, exact.found(), *_checked([other for other in asked.exacts if other is not exact])]
+    return [*rest, *_checked(asked.exacts)]

@@ -1,0 +1,101 @@
+"""Ask the search index which conversations can hold a text.
+
+In: a part of a text. Out: the database ids of all conversations that can hold it, or None where they would be many, or
+the index cannot tell: a part of fewer than three characters, a SQLite without FTS5.
+Loses: nothing; it may give conversations that do not hold the text, never too few.
+
+A part is found by its rarest trigrams. How rare each is, its newest documents say: how far back one has to go for them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, literal, select
+
+from agentsight_auto.query.texts import contains
+from agentsight_auto.store.schema import conversation_actions
+from agentsight_auto.store.schema_spans import actions
+from agentsight_auto.store.search_index import can_search
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_TRIGRAMS = 3
+"""How many are looked for together: more make fewer candidates, but take longer."""
+_MOST_COMPARED = 24
+_SAMPLE = 48
+
+_NEWEST = "SELECT rowid FROM {0} WHERE {0} MATCH ? ORDER BY rowid DESC LIMIT ?"
+_HIGHEST = {
+    "message_search": "SELECT max(id) FROM search_documents",
+    "name_search": "SELECT max(id) FROM conversations",
+}
+_FOUND = {
+    "message_search": "SELECT d.conversation_pk FROM message_search AS s JOIN search_documents AS d ON d.id = s.rowid "
+    "WHERE s.message_search MATCH ? LIMIT ?",
+    "name_search": "SELECT s.rowid FROM name_search AS s WHERE s.name_search MATCH ? LIMIT ?",
+}
+
+
+def candidates_by_words(connection: Connection, agent_id: int, needle: str, most: int) -> set[int] | None:
+    """Return the conversations in which `needle` can be said, at most `most`; what actions say is not among it."""
+    return _candidates(connection, "message_search", agent_id, needle, most)
+
+
+def candidates_by_name(connection: Connection, agent_id: int, needle: str, most: int) -> set[int] | None:
+    """Return the conversations whose ids or name can hold `needle`, at most `most`."""
+    return _candidates(connection, "name_search", agent_id, needle, most)
+
+
+def candidates_by_action(connection: Connection, agent_id: int, needle: str, most: int) -> set[int] | None:
+    """Return the conversations with an action whose message, ``Action <name> performed``, holds `needle`."""
+    message = literal("Action ") + actions.c.name + literal(" performed")
+    names = connection.execute(
+        select(actions.c.name).where(actions.c.agent_id == agent_id, contains(message, needle))
+    ).scalars().all()  # fmt: skip
+    if not names:
+        return set()
+    performed = conversation_actions.c
+    query = select(performed.conversation_pk).where(performed.agent_id == agent_id, performed.action_name.in_(names))
+    found = connection.execute(query.limit(most + 1)).scalars().all()
+    return None if len(found) > most else set(found)
+
+
+def _candidates(connection: Connection, table: str, agent_id: int, needle: str, most: int) -> set[int] | None:
+    folded = needle.casefold()
+    trigrams = list(dict.fromkeys(folded[place : place + 3] for place in range(len(folded) - 2)))[:_MOST_COMPARED]
+    if not trigrams or "\0" in needle or not can_search(connection, agent_id):
+        return None
+    rarest = _rarest(connection, table, trigrams)
+    if not rarest:
+        return set()
+    if _share(connection, table, _match(rarest)) * _highest(connection, table) > most:
+        return None
+    found = connection.exec_driver_sql(_FOUND[table], (_match(rarest), most + 1)).scalars().all()
+    return None if len(found) > most else set(found)
+
+
+def _rarest(connection: Connection, table: str, trigrams: Sequence[str]) -> list[str]:
+    """Return the rarest of the trigrams; none if one of them is nowhere."""
+    shares = {trigram: _share(connection, table, _match([trigram])) for trigram in trigrams}
+    return [] if 0.0 in shares.values() else sorted(trigrams, key=shares.__getitem__)[:_TRIGRAMS]
+
+
+def _share(connection: Connection, table: str, match: str) -> float:
+    """Return which part of all documents matches, told from the newest that do."""
+    newest = connection.exec_driver_sql(_NEWEST.format(table), (match, _SAMPLE)).scalars().all()
+    if not newest:
+        return 0.0
+    highest = max(_highest(connection, table), 1)
+    if len(newest) < _SAMPLE:
+        return len(newest) / highest
+    return len(newest) / max(highest - int(newest[-1]) + 1, 1)
+
+
+def _highest(connection: Connection, table: str) -> int:
+    return int(connection.exec_driver_sql(_HIGHEST[table]).scalar() or 0)
+
+
+def _match(trigrams: Sequence[str]) -> str:
+    return " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in trigrams)

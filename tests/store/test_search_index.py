@@ -1,0 +1,124 @@
+"""The search index: it knows what was said whatever happens to the store, and forgets what it is told to forget."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from unittest import mock
+
+from agentsight_auto.store import edit, search_index
+from agentsight_auto.store.database import Database
+from agentsight_auto.store.ingest import ingest
+from agentsight_auto.store.schema import conversations
+
+from .material import conversation, rows, said, started
+
+
+@contextmanager
+def a_sqlite_without_fts5() -> Iterator[None]:
+    """Let the store take this process's SQLite for one that has no FTS5."""
+    with mock.patch.object(search_index, "is_available", return_value=False):
+        yield
+
+
+def found(database: Database, table: str, *trigrams: str) -> set[int]:
+    """Return the conversations whose documents have all the trigrams."""
+    match = " AND ".join(f'"{trigram}"' for trigram in trigrams)
+    if table == "name_search":
+        return {
+            row["rowid"] for row in rows(database, "SELECT rowid FROM name_search WHERE name_search MATCH :m", m=match)
+        }
+    sql = (
+        "SELECT conversation_pk FROM message_search AS s JOIN search_documents AS d ON d.id = s.rowid "
+        "WHERE message_search MATCH :m"
+    )
+    return {row["conversation_pk"] for row in rows(database, sql, m=match)}
+
+
+def index_bytes(database: Database) -> bytes:
+    """Return all that the index of messages keeps."""
+    return b"".join(row["block"] for row in rows(database, "SELECT block FROM message_search_data"))
+
+
+def test_what_is_said_is_found_at_once(database: Database) -> None:
+    """A message can be looked up in the transaction after the one that stored it, in any case."""
+    ingest(database, [said("Where is the ZEBRA?", to="c1"), said("nowhere", to="c2")])
+    assert found(database, "message_search", "zeb", "bra") == {conversation(database)["id"]}
+
+
+def test_a_conversation_that_goes_on_is_found_by_its_later_words(database: Database) -> None:
+    """Each batch adds a document to the same conversation."""
+    ingest(database, [said("first")])
+    ingest(database, [said("second", at=1)])
+    assert found(database, "message_search", "sec", "ond") == found(database, "message_search", "fir", "rst")
+    assert len(rows(database, "SELECT id FROM search_documents")) == 2
+
+
+def test_names_follow_events_and_edits(database: Database) -> None:
+    """The index of names knows the name that holds now, and no longer the one before."""
+    ingest(database, [started(name="Zebra")])
+    pk = conversation(database)["id"]
+    assert found(database, "name_search", "zeb") == {pk}
+    edit.rename_conversation(database, database.agent_id(), pk, "Quagga")
+    assert found(database, "name_search", "zeb") == set()
+    assert found(database, "name_search", "qua", "gga") == {pk}
+    ingest(database, [started(at=1, customer_id="okapi")])
+    assert found(database, "name_search", "oka") == {pk}
+
+
+def test_a_store_written_without_fts5_is_indexed_by_the_next_that_has_it(database: Database) -> None:
+    """The gap is remembered, nobody trusts the index meanwhile, and opening the file fills it."""
+    ingest(database, [said("before")])
+    with a_sqlite_without_fts5():
+        ingest(database, [said("zebra", to="c2")])
+    with database.read() as connection:
+        assert not search_index.can_search(connection, database.agent_id())
+    database.close()
+    again = Database.open(database.path)
+    with again.read() as connection:
+        assert search_index.can_search(connection, again.agent_id())
+    assert found(again, "message_search", "zeb") == {conversation(again, "c2")["id"]}
+    assert found(again, "message_search", "bef") == {conversation(again)["id"]}
+    again.close()
+
+
+def test_a_file_without_an_index_gets_one(database: Database) -> None:
+    """What an earlier version stored is found after the file was opened, exactly as if it had been indexed at once."""
+    ingest(database, [started(name="Okapi"), said("Straße", at=1), said("zebra", at=2), said("gnu", to="c2")])
+    before = [found(database, "message_search", *trigrams) for trigrams in (("zeb", "ebr"), ("ass", "sse"), ("gnu",))]
+    database.close()
+    with closing(sqlite3.connect(database.path)) as connection:
+        for table in search_index.TABLES:
+            connection.execute(f"DROP TABLE {table}")
+        connection.commit()
+    again = Database.open(database.path)
+    after = [found(again, "message_search", *trigrams) for trigrams in (("zeb", "ebr"), ("ass", "sse"), ("gnu",))]
+    assert before == after
+    assert all(after)
+    assert found(again, "name_search", "oka") == {conversation(again)["id"]}
+    again.close()
+
+
+def test_nothing_of_a_forgotten_conversation_remains(database: Database) -> None:
+    """After forgetting and optimizing neither index has a trigram that only that conversation had."""
+    ingest(database, [started(name="wyvern"), said("xylophone", at=1), said("zebra", to="c2")])
+    ingest(database, [said("qoph", at=2)])
+    assert b"xyl" in index_bytes(database)
+    pk = conversation(database)["id"]
+    with database.write() as connection:
+        search_index.forget(connection, [pk])
+        connection.execute(conversations.delete().where(conversations.c.id == pk))
+        search_index.optimize(connection)
+    assert not any(found(database, "message_search", trigram) for trigram in ("xyl", "qop"))
+    assert not found(database, "name_search", "wyv")
+    assert not any(trigram in index_bytes(database) for trigram in (b"xyl", b"qop", b"oph"))
+    assert found(database, "message_search", "zeb") == {conversation(database, "c2")["id"]}
+
+
+def test_what_cannot_be_stored_leaves_no_document(database: Database) -> None:
+    """A rejected event of a batch is not in the index, those beside it are."""
+    answers = ingest(database, [said("zebra"), said("quagga\ud800", at=1), said("okapi", at=2)])
+    assert [answer.status for answer in answers] == ["stored", "rejected", "stored"]
+    assert found(database, "message_search", "oka") == found(database, "message_search", "zeb") != set()
+    assert not found(database, "message_search", "qua")
