@@ -17,7 +17,8 @@ from agentsight_auto.store import (
     migration_0004_summaries,
     migration_0005_search,
     migration_0006_marked,
-    migration_0007_insights,
+    migration_0007_order,
+    migration_0008_insights,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(4, "summaries", migration_0004_summaries.STATEMENTS),
     Migration(5, "search", migration_0005_search.STATEMENTS),
     Migration(6, "marked", migration_0006_marked.STATEMENTS),
-    Migration(7, "insights", migration_0007_insights.STATEMENTS),
+    Migration(7, "order", migration_0007_order.STATEMENTS),
+    Migration(8, "insights", migration_0008_insights.STATEMENTS),
 )
 
 _RECORD_TABLE = (

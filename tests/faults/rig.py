@@ -19,7 +19,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from agentsight_auto._runtime import Runtime
+from agentsight_auto._runtime import Runtime, used_as_default
 from agentsight_auto.deliver.report import FlushReport
 from tests.deliver.support import assert_balanced
 from tests.faultserver import KEY, FaultServer
@@ -81,13 +81,21 @@ def environment(home: Path, *, server: FaultServer | None = None, way: str = "",
 
 
 def start(
-    home: Path, program: str, *arguments: str, server: FaultServer | None = None, way: str = "", **more: str
+    home: Path,
+    program: str,
+    *arguments: str,
+    server: FaultServer | None = None,
+    way: str = "",
+    is_fed: bool = False,
+    python: str = sys.executable,
+    **more: str,
 ) -> subprocess.Popen[str]:
     """Start a child with `record` and `acknowledge` at hand; warnings are errors in it."""
     return subprocess.Popen(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", RECORD_TEXTS + textwrap.dedent(program), *arguments],
+        [python, "-X", "dev", "-W", "error", "-c", RECORD_TEXTS + textwrap.dedent(program), *arguments],
         cwd=ROOT,
         env=environment(home, server=server, way=way, **more),
+        stdin=subprocess.PIPE if is_fed else None,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -151,6 +159,19 @@ def deliver_what_waits(home: Path, *, server: FaultServer | None = None, timeout
 
 
 @contextmanager
+def recording_to(home: Path, *, server: FaultServer | None = None, **settings: Any) -> Iterator[Runtime]:
+    """Record in this process, into `home` or to a server; whatever happened must balance at the end."""
+    options = {"api_key": KEY, "endpoint": server.url} if server is not None else {}
+    runtime = Runtime(home=home, **options, **settings)
+    try:
+        with used_as_default(runtime):
+            yield runtime
+    finally:
+        report = runtime.shutdown(2)
+    assert_balanced(report)
+
+
+@contextmanager
 def opened(home: Path) -> Iterator[sqlite3.Connection]:
     """Open the embedded store beside the library, to look at it."""
     with closing(sqlite3.connect(home / "agentsight.db")) as connection:
@@ -158,8 +179,12 @@ def opened(home: Path) -> Iterator[sqlite3.Connection]:
 
 
 def stored_texts(home: Path) -> Counter[str]:
-    """Count the messages in the embedded store by text."""
+    """Count the messages in the embedded store by text; nothing where there is no store yet."""
+    if not (home / "agentsight.db").exists():
+        return Counter()
     with opened(home) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'messages'").fetchall():
+            return Counter()
         return Counter(text for (text,) in connection.execute("SELECT content FROM messages WHERE kind = 'message'"))
 
 

@@ -1,0 +1,312 @@
+"""C11 to C13: forks at the worst moment, every way of making children, and greenlets."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from . import rig
+from .environments import environment_with
+from .table import Row
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="fork is POSIX")
+
+LOCKED = """
+    import _thread, gc, logging, warnings
+    warnings.simplefilter("ignore")
+    records = []
+    class Handler(logging.Handler):
+        def emit(self, record): records.append(record)
+    logging.getLogger("agentsight_auto").addHandler(Handler())
+    from agentsight_auto import _runtime, agentsight_api, flush
+    record("block left", "before", 3)
+    agentsight_api.fetch_conversations()
+    flush(10)
+
+    KINDS = (type(threading.Lock()), type(threading.RLock()))
+
+    def locks():
+        "Every lock that an object of ours holds, by where it is."
+        found, seen, todo = {}, set(), [("runtime", _runtime.default())]
+        for name, module in list(sys.modules.items()):
+            if name.startswith("agentsight_auto"):
+                todo += [(f"{name}.{key}", value) for key, value in vars(module).items() if not key.startswith("__")]
+        while todo:
+            where, value = todo.pop()
+            if isinstance(value, KINDS):
+                found.setdefault(id(value), (where, value))
+            if id(value) in seen or not type(value).__module__.startswith("agentsight_auto"): continue
+            seen.add(id(value))
+            slots = [slot for cls in type(value).__mro__ for slot in getattr(cls, "__slots__", ())]
+            inside = dict(getattr(value, "__dict__", {})) | {s: getattr(value, s, None) for s in slots}
+            todo += [(f"{where}.{key}", entry) for key, entry in inside.items()]
+        return sorted(found.values(), key=lambda pair: pair[0])
+
+    for where, lock in locks():
+        held, let_go = threading.Event(), threading.Event()
+        def hold():
+            with lock:
+                held.set()
+                let_go.wait(30)
+        holder = threading.Thread(target=hold)
+        holder.start()
+        assert held.wait(10)
+        before = len(records)
+        child = os.fork()
+        if child == 0:
+            began = time.monotonic()
+            at_fork = len(records)
+            with conversation("chat in the child") as chat:
+                chat.track_human_message(f"child-{where}")
+            report = flush(5)
+            took_s = time.monotonic() - began
+            os.write(1, f"{where} {took_s:.3f} {report.pending} {at_fork - before}\\n".encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        let_go.set()
+        holder.join()
+"""
+
+
+@pytest.mark.timeout(200)
+def test_c11_fork_with_every_lock_held(row: Row, tmp_path: Path) -> None:
+    """Whatever lock of ours another thread holds at the fork, the child records and delivers within a second."""
+    ended = rig.run(tmp_path, LOCKED.replace('-W", "error', ""), timeout_s=180)
+    assert ended.returncode == 0, ended.err
+    found = [line.split() for line in ended.acknowledged if len(line.split()) == 4]
+    row.provoke(f"fork with each of {len(found)} locks held by another thread in turn")
+    slowest = max(found, key=lambda line: float(line[1]))
+    limit_s = 1.0 if row.is_full else 15.0
+    row.figure("child done", asked="≤ 1 s", reached=f"{float(slowest[1]):.2f} s", holds=float(slowest[1]) <= limit_s)
+    logged = sum(int(line[3]) for line in found)
+    row.figure("logged in the fork hook", asked="0", reached=logged, holds=logged == 0)
+    rig.deliver_what_waits(tmp_path)
+    rig.judge(row, [f"child-{line[0]}" for line in found], rig.stored_texts(tmp_path))
+    assert len(found) >= 5
+
+
+FORKS = {
+    "os.fork": """
+        child = os.fork()
+        record("block left", "child" if child == 0 else "after", 501)
+        if child: os.waitpid(child, 0)
+    """,
+    "subprocess.Popen": """
+        import subprocess
+        code = "from agentsight_auto import conversation\\nwith conversation('c') as c:\\n"
+        code += " for n in range(501): c.track_human_message(f'child-{n}')"
+        subprocess.run([sys.executable, "-c", code], check=True)
+        for number in range(501): acknowledge(f"child-{number}")
+    """,
+}
+
+POOL = """
+import multiprocessing, os
+from agentsight_auto import conversation
+
+def work(name):
+    with conversation(f"chat {name}") as chat:
+        for number in range(501):
+            chat.track_human_message(f"{name}-{number}")
+
+if __name__ == "__main__":
+    with conversation("parent") as chat:
+        for number in range(501):
+            chat.track_human_message(f"before-{number}")
+    context = multiprocessing.get_context(METHOD)
+    child = context.Process(target=work, args=("child",))
+    child.start(); child.join()
+"""
+
+
+@pytest.mark.timeout(200)
+def test_c12_fork_with_events_waiting(row: Row, tmp_path: Path) -> None:
+    """Parent and child each deliver their own, whichever way the child was made."""
+    wanted = {f"{name}-{number}" for name in ("before", "child") for number in range(501)}
+    for variant, statements in FORKS.items():
+        home = tmp_path / variant
+        program = textwrap.dedent(
+            'import warnings; warnings.simplefilter("ignore")\nrecord("block left", "before", 501)\n'
+        )
+        ended = rig.run(home, program + textwrap.dedent(statements))
+        assert ended.returncode == 0, ended.err
+        rig.deliver_what_waits(home)
+        assert wanted <= set(ended.acknowledged)
+        rig.judge(row, ended.acknowledged, rig.stored_texts(home))
+    methods = ("fork", "forkserver", "spawn") if row.is_full else ("spawn",)
+    for method in methods:
+        home = tmp_path / method
+        script = tmp_path / f"{method}.py"
+        script.write_text(POOL.replace("METHOD", repr(method)))
+        done = subprocess.run(
+            [sys.executable, str(script)],
+            env=rig.environment(home),
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        rig.deliver_what_waits(home)
+        rig.judge(row, wanted, rig.stored_texts(home))
+    row.provoke(f"500 and more events waiting at {', '.join([*FORKS, *(f'multiprocessing {m}' for m in methods)])}")
+
+
+def test_c12_parent_dies_while_the_child_lives(row: Row, tmp_path: Path) -> None:
+    """What the parent could not deliver is adopted by its living child within 5 s and a bit."""
+    program = """
+        import warnings; warnings.simplefilter("ignore")
+        from agentsight_auto import flush
+        os.environ.pop("AGENTSIGHT_JOURNAL_INTERVAL_MS", None)
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.read(read, 1)
+            record("block left", "child", 3)
+            end = time.monotonic() + 15
+            while time.monotonic() < end: time.sleep(0.05)
+            os._exit(0)
+        record("block left", "parent", 300)
+        os.write(write, b"x")
+        os.kill(os.getpid(), 9)
+    """
+    child = rig.start(tmp_path, program)
+    assert child.stdout is not None
+    acknowledged = []
+    for line in child.stdout:
+        acknowledged.append(line.strip())
+        if len(acknowledged) == 303:
+            break
+    began = time.monotonic()
+    while time.monotonic() - began < 12:
+        found = rig.stored_texts(tmp_path)
+        if set(acknowledged) <= set(found):
+            break
+        time.sleep(0.05)
+    took_s = time.monotonic() - began
+    child.stdout.close()
+    assert child.stderr is not None
+    child.stderr.close()
+    child.wait(5)
+    row.provoke("the parent dies of kill -9 while its forked child lives")
+    row.figure("adopted", asked="≤ 5 s", reached=f"{took_s:.1f} s", holds=took_s <= (6 if row.is_full else 10))
+    rig.judge(row, acknowledged, rig.stored_texts(tmp_path))
+
+
+GUNICORN = """
+from agentsight_auto import conversation, track_action
+
+with conversation("at import") as chat:
+    chat.track_human_message("preloaded")
+
+def app(environ, start_response):
+    name = environ["PATH_INFO"].strip("/")
+    with conversation(f"chat {name}") as chat:
+        chat.track_human_message(name)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"ok"]
+"""
+
+
+@pytest.mark.timeout(300)
+def test_c12_gunicorn_preload(row: Row, tmp_path: Path) -> None:
+    """Two workers forked from a master that has recorded lose and double nothing."""
+    import httpx
+
+    row.full_only("it needs an environment of its own")
+    python = environment_with("gunicorn")
+    (tmp_path / "web.py").write_text(GUNICORN)
+    socket = "127.0.0.1:18743"
+    master = subprocess.Popen(
+        [python, "-m", "gunicorn", "--preload", "-w", "2", "-b", socket, "--chdir", str(tmp_path), "web:app"],
+        env=rig.environment(tmp_path / "home"),
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                httpx.get(f"http://{socket}/first")
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        texts = [f"r{number}" for number in range(1000)]
+        with httpx.Client(base_url=f"http://{socket}") as client:
+            for text in texts:
+                assert client.get(f"/{text}").status_code == 200
+    finally:
+        master.terminate()
+        master.wait(20)
+    rig.deliver_what_waits(tmp_path / "home")
+    row.provoke("gunicorn --preload with two workers, 1,000 requests")
+    rig.judge(row, ["preloaded", "first", *texts], rig.stored_texts(tmp_path / "home"))
+
+
+GREENLETS = """
+import sys, time
+FIRST
+import gevent
+from agentsight_auto import conversation, track_action, current_conversation, flush
+
+@track_action
+def tool(number):
+    gevent.sleep(0.001)
+    return current_conversation().conversation_id
+
+wrong = []
+def work(number):
+    with conversation(f"chat {number}") as chat:
+        chat.track_human_message(f"g-{number}")
+        gevent.sleep(0)
+        if tool(number) != f"chat {number}": wrong.append(number)
+
+lags = []
+def beat():
+    while True:
+        began = time.perf_counter()
+        gevent.sleep(0.01)
+        lags.append(time.perf_counter() - began - 0.01)
+
+beating = gevent.spawn(beat)
+gevent.sleep(0.1)
+for start in range(0, 1000, 50):
+    gevent.joinall([gevent.spawn(work, number) for number in range(start, start + 50)])
+beating.kill()
+report = flush(10)
+lags.sort()
+print("result", len(wrong), report.pending, lags[int(len(lags) * 0.99)], lags[-1])
+"""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("order", ["patched before the import", "patched after the import"])
+def test_c13_gevent(row: Row, tmp_path: Path, order: str) -> None:
+    """A thousand greenlets record, each in its own conversation, and nothing hangs."""
+    row.full_only("it needs an environment of its own")
+    python = environment_with("gevent")
+    patch = "from gevent import monkey; monkey.patch_all()"
+    first = patch if order.endswith("before the import") else f"import agentsight_auto\n{patch}"
+    done = subprocess.run(
+        [python, "-c", GREENLETS.replace("FIRST", first)],
+        env=rig.environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    _, wrong, _, lag99_s, lag_s = done.stdout.split()
+    rig.deliver_what_waits(tmp_path)
+    row.provoke(f"1,000 greenlets, gevent {order}")
+    rig.judge(row, [f"g-{number}" for number in range(1000)], rig.stored_texts(tmp_path))
+    row.figure("in a wrong conversation", asked="0", reached=wrong, holds=wrong == "0")
+    row.figure("hub lag p99", asked="≤ 50 ms", reached=f"{1000 * float(lag99_s):.1f} ms", holds=float(lag99_s) <= 0.05)
+    row.figure("hub lag, longest", asked="told", reached=f"{1000 * float(lag_s):.0f} ms", holds=True)
+    row.figure(
+        "printed", asked="no traceback", reached=done.stderr[-200:] or "nothing", holds="Traceback" not in done.stderr
+    )
