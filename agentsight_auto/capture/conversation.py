@@ -7,7 +7,6 @@ outbox when the block has been left. Loses: nothing.
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -45,7 +44,7 @@ class ConversationFrame(Frame, kw_only=True):
         """Become current and record what is known of the conversation."""
         scope = self.conversation
         scope.is_open = True
-        self.enter()
+        scope.runtime.current.set(self)
         if scope.is_recording:
             scope.record_start(**arguments.conversation_fields(self.known, scope.runtime.settings, strict=False))
 
@@ -61,7 +60,7 @@ class ConversationFrame(Frame, kw_only=True):
         scope = self.conversation
         self.leave()
         # A child process that leaves a block it inherited must not end the parent's conversation.
-        if scope.is_open and scope.is_recording and scope.pid == os.getpid():
+        if scope.is_open and scope.is_recording and scope.generation == scope.runtime.generation:
             ended_by = None if error is None or isinstance(error, GeneratorExit) else describe_error(error)
             scope.record(events.ConversationEnded(*scope.stamp(), ended_by))
         scope.is_open = False
@@ -116,7 +115,7 @@ class ConversationBlock:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Leave the conversation: its events are safe. An exception is recorded as its outcome and goes on."""
-        frame = self._entries.take(_runtime.default().current.get(), id(sys._getframe(1)))
+        frame = self._entries.take(_runtime.default_runtime.current.get(), id(sys._getframe(1)))
         if frame is not None:
             frame.finish(None, error)
 
@@ -156,7 +155,7 @@ class ConversationBlock:
 
     def open_frame(self, conversation_id: object) -> ConversationFrame:
         """Return the frame of a new entry; where even that fails, one that records nothing."""
-        frame = self._open_frame(_runtime.default(), conversation_id)
+        frame = self._open_frame(_runtime.default_runtime, conversation_id)
         if frame is None:
             scope = ConversationScope(_runtime.default(), "", is_recording=False)
             frame = _frame_of(scope, None, {}, None)
