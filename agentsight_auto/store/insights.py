@@ -51,15 +51,16 @@ def count_due(connection: Connection, *, most: int = 1_000_000) -> int:
 
 def settle(database: Database, *, most: int = 2000) -> int:
     """Examine up to `most` conversations that are due, the newest first, and return how many are still due."""
-    while True:
+    while most > 0:
         with database.read() as connection:
-            due = count_due(connection)
-        if not due or most <= 0:
-            return due
+            if not count_due(connection, most=1):
+                return 0
         with database.write() as connection:
             pks = _take_due(connection, min(most, _AT_ONCE))
             examine(connection, pks)
-        most -= len(pks) or most
+        most -= _AT_ONCE
+    with database.read() as connection:
+        return count_due(connection)
 
 
 def _take_due(connection: Connection, most: int) -> list[int]:

@@ -18,7 +18,9 @@ from agentsight_auto.store import (
     migration_0005_search,
     migration_0006_marked,
     migration_0007_order,
-    migration_0008_insights,
+    migration_0008_erasure,
+    migration_0009_sessions,
+    migration_0010_insights,
 )
 
 if TYPE_CHECKING:
@@ -46,7 +48,9 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(5, "search", migration_0005_search.STATEMENTS),
     Migration(6, "marked", migration_0006_marked.STATEMENTS),
     Migration(7, "order", migration_0007_order.STATEMENTS),
-    Migration(8, "insights", migration_0008_insights.STATEMENTS),
+    Migration(8, "erasure", migration_0008_erasure.STATEMENTS),
+    Migration(9, "sessions", migration_0009_sessions.STATEMENTS),
+    Migration(10, "insights", migration_0010_insights.STATEMENTS),
 )
 
 _RECORD_TABLE = (
