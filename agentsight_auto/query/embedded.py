@@ -345,7 +345,7 @@ class EmbeddedBackend:
         else:
             if isinstance(wanted, int):
                 with database.read() as connection:
-                    wanted = self._row(connection, wanted).conversation_id
+                    wanted = self.row(connection, wanted).conversation_id
             asked = erasure.request_conversation(database, agent_id, str(wanted), at_us)
         receipt = erasure.run(database, asked.number, lambda *_: self._folder, wait_s=_ERASE_WAIT_S)
         return {**receipt.shape(), "conversation_ids": asked.conversation_ids, "attachment_sha256": asked.digests}

@@ -156,7 +156,7 @@ class _Batch:
         self._insert_others(news, pks)
         summaries.add_events(self.connection, self.agent_id, [event for _, event in news], pks)
         summaries.rebuild(self.connection, [state.pk for state in states.values() if state.summary.is_stale])
-        insights.mark_due(self.connection, self._agent_id, pks.values())
+        insights.mark_due(self.connection, self.agent_id, pks.values())
         return answers
 
     def _stored_already(self, events: Sequence[tuple[bytes, AnyEvent]]) -> dict[Table, set[bytes]]:
