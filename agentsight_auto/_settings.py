@@ -274,7 +274,6 @@ SETTINGS = (
         "Action names that count as a hand-over to a human.",
     ),
     Setting(
-<<<<<<< HEAD
         "resolution_actions",
         "AGENTSIGHT_RESOLUTION_ACTIONS",
         _names,
@@ -285,12 +284,12 @@ SETTINGS = (
         "AGENTSIGHT_IDLE_AFTER",
         _idle_after,
         "Minutes without a word after which a conversation is idle; `source=minutes` for one source.",
-=======
+    ),
+    Setting(
         "baggage_hosts",
         "AGENTSIGHT_BAGGAGE_HOSTS",
         _names,
         "Hosts that get the conversation id with requests of httpx and requests: names, or `*.example.com`; see Web.",
->>>>>>> main
     ),
     Setting(
         "instrument",
@@ -342,12 +341,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: float | None = None
     geoip_db: str | None = None
     escalation_actions: tuple[str, ...] = ("fallback_to_human", "open_ticket", "ticket", "contact_human")
-<<<<<<< HEAD
     resolution_actions: tuple[str, ...] = ("resolve_conversation",)
     idle_after: tuple[str, ...] = ("30",)
-=======
     baggage_hosts: tuple[str, ...] = ()
->>>>>>> main
     instrument: tuple[str, ...] = ()
     capture_messages: bool = False
     token_handler_type: str | None = None
