@@ -127,6 +127,15 @@ def test_the_tracker_sends_all_that_was_tracked(tmp_path: Path) -> None:
     assert lines[-1] == "feedback: positive"
 
 
+def test_redaction_leaves_nothing_personal(tmp_path: Path) -> None:
+    """What is printed is what is recorded: marks in place of the address, the number, the card and the key."""
+    said, _, called, dropped = _output("redaction.py", tmp_path).splitlines()
+    assert said == "I am [email], policy [redacted], card [card]. Call me: [phone]."
+    parameters = "{'number': '[redacted]', 'api_key': '[masked]'}"
+    assert called == f"{parameters} {{'number': '[redacted]', 'holder': '[email]'}}"
+    assert dropped == "{'dropped_by_processor': 1}"
+
+
 def test_the_example_tests_pass_as_a_script_and_under_pytest(tmp_path: Path) -> None:
     """An agent is tested in memory: no store is opened."""
     assert _output("testing_your_agent.py", tmp_path) == "2 tests passed\n"
