@@ -49,3 +49,4 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/track_action.py", *session.posargs)
     session.run("python", "benchmarks/snapshot.py")
     session.run("python", "benchmarks/serve.py")
+    session.run("python", "benchmarks/ingest.py")
