@@ -15,7 +15,7 @@ from .support import calls, costs, usages
 
 genai = pytest.importorskip("google.genai", reason="google-genai is not installed: pip install -e .[integrations-test]")
 
-from google.genai import errors, types  # noqa: E402
+from google.genai import errors, types
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 MODEL = "gemini-2.5-flash"

@@ -21,8 +21,8 @@ pytest.importorskip(
 )
 openai_llm = pytest.importorskip("llama_index.llms.openai", reason="llama-index-llms-openai is not installed")
 
-from llama_index.core.llms import ChatMessage  # noqa: E402
-from llama_index.core.tools import FunctionTool  # noqa: E402
+from llama_index.core.llms import ChatMessage
+from llama_index.core.tools import FunctionTool
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ASKED = [ChatMessage(role="user", content="Where is A-17?")]

@@ -16,8 +16,8 @@ from agentsight_auto.testing import Recording
 
 mcp = pytest.importorskip("mcp", reason="mcp is not installed: pip install -e .[integrations-test]")
 
-from mcp.client.session import ClientSession  # noqa: E402
-from mcp.client.stdio import StdioServerParameters, stdio_client  # noqa: E402
+from mcp.client.session import ClientSession
+from mcp.client.stdio import StdioServerParameters, stdio_client
 
 SERVER = str(Path(__file__).with_name("mcp_server.py"))
 

@@ -16,8 +16,8 @@ from .support import calls, usages
 pydantic_ai = pytest.importorskip("pydantic_ai", reason="pydantic-ai is not installed: .[integrations-test]")
 openai = pytest.importorskip("openai")
 
-from pydantic_ai.models.openai import OpenAIChatModel  # noqa: E402
-from pydantic_ai.providers.openai import OpenAIProvider  # noqa: E402
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.openai import OpenAIProvider
 
 
 @pytest.fixture(autouse=True)
