@@ -81,7 +81,7 @@ def test_s15_erasing_leaves_no_byte_also_after_kill_9(row: Row, tmp_path: Path) 
         command = [sys.executable, "-m", "agentsight_auto", "erase", "--home", str(home), "--yes", "--json"]
         began = time.monotonic()
         first = subprocess.Popen([*command, "--customer", f"mia-{CANARY}"], stdout=subprocess.DEVNULL)
-        time.sleep(0.5 + 1.5 * number / max(rounds - 1, 1))
+        time.sleep(0.1 + 0.8 * (number + 0.5) / rounds)
         first.kill()
         killed += first.wait(30) != 0
         for arguments in (["--expired"], ["--customer", f"mia-{CANARY}"]):
