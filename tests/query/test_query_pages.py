@@ -224,7 +224,7 @@ def test_a_cursor_is_safe_in_a_url(shelf: Story) -> None:
 
 
 def test_a_page_without_a_count_counts_nothing(shelf: Story) -> None:
-    """count=False answers null, and no statement counts; spelt as no other test does, whose count would be remembered."""
+    """count=False answers null, and no statement counts. Spelt as nowhere else: other tests' counts are remembered."""
     statements: list[str] = []
 
     def note(connection: object, cursor: object, statement: str, *_: object) -> None:
