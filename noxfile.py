@@ -50,3 +50,5 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/snapshot.py")
     session.run("python", "benchmarks/serve.py")
     session.run("python", "benchmarks/ingest.py")
+    session.install("openai")
+    session.run("python", "benchmarks/openai_call.py")
