@@ -210,7 +210,7 @@ class _Batch:
         insert_rows(self.connection, messages, rows, with_id=True)
         said = [(row[2], row[0], row[6]) for row in rows if row[4] != "action"]
         search_index.add_messages(self.connection, agent_id, said)
-        name_actions(self.connection, agent_id, {event.action_name for _, event in events if isinstance(event, Action)})
+        name_actions(self.connection, agent_id, {row[7] for row in rows if row[7] is not None})
         for table, of_table in children.items():
             insert_rows(self.connection, table, of_table)
 
