@@ -27,14 +27,11 @@ START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
 
 
 class SteadyClock(Clock):
-    """A clock that moves one millisecond with each event, the same in every place."""
+    """A clock that moves one millisecond with each reading, the same in every place."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._ticks = itertools.count()
-
-    def now_us(self) -> int:
-        return START_US + 1000 * next(self._ticks)
+        ticks_ns = itertools.count(step=1_000_000)
+        super().__init__(wall_ns=lambda: START_US * 1000, monotonic_ns=lambda: next(ticks_ns))
 
     def reanchor(self) -> None:
         """Nothing to follow."""

@@ -280,6 +280,29 @@ def erasing(clients: Clients) -> Any:
     return [erased, [row["conversation_id"] for row in api.fetch_conversations()["results"]], refused]
 
 
+def ending(clients: Clients) -> Any:
+    """A conversation is resolved or handed over, from inside and from outside, and a customer reopens it."""
+    tracker, api, manager = clients.tracker, clients.api, clients.manager
+    tracker.get_or_create_conversation("end-1")
+    tracker.track_human_message("Where is it?")
+    tracker.resolve("told")
+    tracker.send_tracked_data()
+    tracker.get_or_create_conversation("end-2")
+    tracker.track_human_message("A person, please.")
+    tracker.escalate("asked for one")
+    tracker.send_tracked_data()
+    ended = [manager.escalate_conversation("end-1", "again"), manager.resolve_conversation("end-2")]
+    names = [
+        [message["action_name"] for message in api.fetch_conversation(name)["messages"]] for name in ("end-1", "end-2")
+    ]
+    refused = {
+        "resolve unknown": outcome(lambda: manager.resolve_conversation("nobody")),
+        "escalate empty": outcome(lambda: manager.escalate_conversation("")),
+    }
+    return [ended, names, refused]
+
+
 STORIES: dict[str, Callable[[Clients], Any]] = {
-    story.__name__: story for story in (tracking, shapes, listing, paging, editing, refusing, continuing, erasing)
+    story.__name__: story
+    for story in (tracking, shapes, listing, paging, editing, refusing, continuing, erasing, ending)
 }
