@@ -14,7 +14,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentsight_auto.exceptions import StoreException
-from agentsight_auto.store import search_index
 from agentsight_auto.store.migrations import check_ours, migrate
 
 if TYPE_CHECKING:
@@ -128,6 +127,8 @@ def _create(path: Path) -> None:
 
 
 def _bring_up_to_date(path: Path) -> None:
+    from agentsight_auto.store import search_index  # noqa: PLC0415 - loads SQLAlchemy, which only who opens a store needs
+
     with closing(connect(path)) as handle:
         check_ours(handle, path)  # before the first statement that writes
         handle.execute("PRAGMA journal_mode = WAL")
