@@ -11,9 +11,15 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from .exceptions import AgentSightException, InvalidConversationDataException
+from .exceptions import (
+    AgentSightException,
+    ConfigurationException,
+    InvalidConversationDataException,
+    StoreException,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,7 +54,18 @@ def failed(where: str, error: Exception) -> None:
     failures[where] += 1
     if raise_errors:
         raise error
-    warn_at_most_once_a_minute(where, "agentsight-auto: %s failed: %s: %s", where, type(error).__name__, error)
+    warn_at_most_once_a_minute(where, "agentsight-auto: %s failed: %s", where, _told(error))
+
+
+def _told(error: Exception) -> str:
+    """Return what a log may say of a failure: its words may be a customer's, unless disk or settings are to blame."""
+    kind = type(error).__name__
+    if isinstance(error, (OSError, StoreException, ConfigurationException)):
+        return f"{kind}: {error}"
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    return kind if place is None else f"{kind} at {Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}"
 
 
 def shown(value: object) -> str:

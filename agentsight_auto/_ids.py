@@ -10,8 +10,7 @@ import itertools
 import os
 from collections.abc import Callable
 
-ID_FORMAT = "%032x"
-"""An id is one number of 128 bits: the milliseconds, then what `IdSource.tail` gives."""
+_BYTES = tuple(f"{number:02x}" for number in range(256))
 
 
 class IdSource:
@@ -31,11 +30,23 @@ class IdSource:
 
     def start(self, process: str) -> None:
         """Start the sequence with this part for the process: version, variant and random bits, as 12 hex digits."""
-        self.tail: Callable[[], int] = itertools.count((int(process, 16) << 32) + 1).__next__
+        self._process = process
+        self.latest = -1, ""
+        sequence = map("".join, itertools.product(_BYTES, repeat=4))  # formatting a number takes three times as long
+        next(sequence)
+        self.tail: Callable[[], str] = sequence.__next__
+
+    def head(self, at_ms: int) -> str:
+        """Return the first 24 digits of ids of this millisecond, and keep both in `latest`."""
+        head = f"{at_ms:012x}{self._process}"
+        self.latest = at_ms, head
+        return head
 
     def next(self, at_us: int) -> str:
         """Return the id of an event captured at `at_us` (microseconds since 1970, UTC)."""
-        return ID_FORMAT % (at_us // 1000 << 80 | self.tail())
+        at_ms = at_us // 1000
+        latest_ms, head = self.latest
+        return (head if latest_ms == at_ms else self.head(at_ms)) + self.tail()
 
 
 def derived_id(at_us: int, *parts: str) -> str:

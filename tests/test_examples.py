@@ -140,6 +140,35 @@ def test_the_example_tests_pass_as_a_script_and_under_pytest(tmp_path: Path) -> 
     assert "2 passed" in ran.stdout
 
 
+def test_the_openai_tool_loop_is_recorded_by_itself(tmp_path: Path) -> None:
+    """The model, the tool inside it, the model again; messages, tokens and cost."""
+    pytest.importorskip("openai", reason="the openai SDK is not installed: pip install -e .[integrations-test]")
+    assert _run("openai_tool_loop.py", tmp_path).stdout.splitlines() == [
+        "end_user: Where is order A-17?",
+        "chat gpt-4o-mini",
+        "find_order",
+        "chat gpt-4o-mini",
+        "agent: A-17 was shipped with DHL.",
+        "179 tokens, $0.00003675",
+    ]
+
+
+def test_the_langgraph_agent_is_recorded_by_itself(tmp_path: Path) -> None:
+    """Model and tools in turn, each once, though the framework calls an SDK that is installed too."""
+    for name in ("langgraph", "langchain_openai"):
+        pytest.importorskip(name, reason=f"{name} is not installed: pip install -e .[integrations-test]")
+    assert _run("langgraph_agent.py", tmp_path).stdout.splitlines() == [
+        "end_user: Book me the next flight to Oslo.",
+        "chat gpt-4o-mini",
+        "find_flight",
+        "chat gpt-4o-mini",
+        "book",
+        "chat gpt-4o-mini",
+        "agent: You are booked on LH123 at 09:40.",
+        "396 tokens, $0.00007560",
+    ]
+
+
 @pytest.fixture
 def transcripts(tmp_path: Path) -> Path:
     """A small file of two conversations; the ids of its tool calls repeat, as they do in real ones."""

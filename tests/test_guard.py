@@ -108,3 +108,22 @@ def test_our_own_tests_see_failures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_guard, "raise_errors", True)
     with pytest.raises(ZeroDivisionError):
         divide(1, 0)
+
+
+def test_the_log_names_the_place_and_not_the_words(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an exception says may be what a customer said: the log has its type and line, and the disk's words."""
+    monkeypatch.setattr(_guard, "raise_errors", False)
+
+    @_guard.guarded
+    def stumble(error: Exception) -> None:
+        raise error
+
+    stumble(ValueError("cannot read 'my secret'"))
+    _guard._last_logged.clear()
+    stumble(OSError(28, "No space left on device"))
+    first, second = (record.getMessage() for record in caplog.records)
+    assert "ValueError at test_guard.py:" in first
+    assert "secret" not in first
+    assert "No space left" in second

@@ -13,7 +13,6 @@ from typing import Any, TypeVar, overload
 
 from .. import _runtime, events
 from .._guard import failed, guarded
-from .._ids import ID_FORMAT
 from .._settings import Settings
 from ..exceptions import ConfigurationException
 from ..snapshot import QUICK_INT, describe_error, snapshot
@@ -272,7 +271,7 @@ class ActionSpec:
             else:
                 names, given = (self._names[1:], args[1:]) if self.skips_first else (self._names, args)
                 parameters: dict[str, Any] = {}
-                for name, value in zip(names, given, strict=False):
+                for name, value in zip(names, given):  # noqa: B905 - a keyword costs
                     kind = type(value)
                     if (  # what `snapshot` would return as it is; most arguments are
                         (kind is str and len(value) < limit_bytes >> 3)
@@ -289,9 +288,14 @@ class ActionSpec:
             clock = runtime.clock
             started_ns = clock.monotonic_ns()
             conversation.used_at_us = at_us = (started_ns + clock.offset_ns) // 1000
+            ids = runtime.ids
+            at_ms = at_us // 1000
+            latest_ms, head = ids.latest
+            if latest_ms != at_ms:
+                head = ids.head(at_ms)
             frame = ActionFrame(
                 conversation,
-                ID_FORMAT % (at_us // 1000 << 80 | runtime.ids.tail()),
+                head + ids.tail(),
                 outer,
                 spec=self,
                 tools_used=tools_used,

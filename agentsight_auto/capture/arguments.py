@@ -22,8 +22,12 @@ ID_CHARACTERS = 255
 """Longest text id and longest text field of a conversation. Source: the limits of the documented API."""
 
 
+MOST_TOKENS = 2**53
 _LONGEST_MS = 1e14
 """About 3,000 years: what is longer is no duration but a mistake of unit."""
+
+
+_TEXT_FIELDS = frozenset({"customer_id", "customer_ip_address", "device", "source", "language", "name"})
 
 
 class ConversationFields(TypedDict, total=False):
@@ -76,14 +80,12 @@ def conversation_fields(given: ConversationFields, settings: Settings, *, strict
     With `strict` an unknown environment and metadata that is no mapping raise InvalidConversationDataException;
     otherwise the environment of the settings and whatever can be kept are used, with a warning.
     """
-    environment = given.get("environment")
     metadata = given.get("metadata")
-    read: dict[str, Any] = {}
-    for name in ("customer_id", "customer_ip_address", "device", "source", "language", "name"):
-        value = given.get(name)
-        if value is not None:
+    read: dict[str, Any] = {"environment": settings.environment}
+    for name, value in given.items():
+        if value is not None and name in _TEXT_FIELDS:
             read[name] = _plain_text(value)[:ID_CHARACTERS] or None
-    read["environment"] = settings.environment
+    environment = given.get("environment")
     if environment is not None:
         try:
             read["environment"] = normalize_environment(environment)
@@ -91,7 +93,8 @@ def conversation_fields(given: ConversationFields, settings: Settings, *, strict
             if strict:
                 raise
             warn_at_most_once_a_minute("environment", "agentsight-auto: %s", error)
-    read["metadata"] = checked_metadata(metadata, settings) if strict else kept_metadata(metadata, settings)
+    if metadata is not None:
+        read["metadata"] = checked_metadata(metadata, settings) if strict else kept_metadata(metadata, settings)
     return read
 
 
@@ -119,6 +122,8 @@ def checked_text(value: object, what: str, error: type[Exception], limit_bytes: 
     Raises:
         Exception: of the type `error`, for anything but a text with something in it.
     """
+    if type(value) is str and len(value) < limit_bytes >> 3 and not value.isspace() and value:
+        return value  # its NULs and surrogates are seen to where all events pass
     if not isinstance(value, str):
         raise error(f"The {what} must be a text, not {type(value).__name__}.")
     if not value.strip():
@@ -132,9 +137,11 @@ def checked_tokens(name: str, value: object) -> int:
     Raises:
         InvalidConversationDataException: not a whole number from 0 to 2**53.
     """
+    if type(value) is int and 0 <= value <= MOST_TOKENS:
+        return value
     if value is None:
         return 0
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 2**53:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_TOKENS:
         raise InvalidConversationDataException(f"{name} must be a whole number from 0 to 2**53, not {shown(value)}.")
     return int(value)
 
@@ -185,6 +192,8 @@ def _identifying_text(value: object) -> str | None:
     Ids are few and short, and the user chose their type, so their own code runs here, unlike that of recorded values.
     """
     kind = type(value)
+    if kind is str and len(value) <= ID_CHARACTERS and value.isascii() and "\0" not in value:  # type: ignore[arg-type, attr-defined, operator]
+        return value  # type: ignore[return-value]
     if issubclass(kind, str):
         return bounded_text(value, 64 * 1024)
     if issubclass(kind, (bytes, bytearray)):

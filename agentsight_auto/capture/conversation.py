@@ -7,7 +7,6 @@ outbox when the block has been left. Loses: nothing.
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -42,7 +41,7 @@ class ConversationFrame(Frame, kw_only=True):
         """Become current and record what is known of the conversation."""
         scope = self.conversation
         scope.is_open = True
-        self.enter()
+        scope.runtime.current.set(self)
         if scope.is_recording:
             scope.record_start(**arguments.conversation_fields(self.known, scope.runtime.settings, strict=False))
 
@@ -59,7 +58,7 @@ class ConversationFrame(Frame, kw_only=True):
         scope = self.conversation
         self.leave()
         # A child process that leaves a block it inherited must not end the parent's conversation.
-        if scope.is_open and scope.is_recording and scope.pid == os.getpid():
+        if scope.is_open and scope.is_recording and scope.generation == scope.runtime.generation:
             ended_by = None if error is None or isinstance(error, GeneratorExit) else describe_error(error)
             scope.record(events.ConversationEnded(*scope.stamp(), ended_by))
         scope.is_open = False
@@ -160,12 +159,12 @@ class ConversationBlock:
 
     @guarded
     def _take(self, owner: int) -> ConversationFrame | None:
-        return self._entries.take(_runtime.default().current.get(), owner)
+        return self._entries.take(_runtime.default_runtime.current.get(), owner)
 
     @guarded
     def open_frame(self, conversation_id: object) -> ConversationFrame:
         """Return the frame of a new entry; None where that fails."""
-        runtime = _runtime.default()
+        runtime = _runtime.default_runtime
         outer = runtime.current.get()
         is_recording = (
             self._is_recording and not runtime.settings.disabled and (outer is None or outer.conversation.is_recording)

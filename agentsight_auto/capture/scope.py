@@ -7,12 +7,11 @@ Loses: nothing; a failure inside is counted by `_guard` and never reaches the ca
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import events
-from .._guard import documented, guarded, shown
+from .._guard import documented, failed, shown
 from ..enums import AttachmentMode, Sender
 from ..exceptions import (
     InvalidAnswerDataException,
@@ -43,12 +42,12 @@ class ConversationScope:
         "conversation_id",
         "customer_id",
         "frame",
+        "generation",
         "is_binding",
         "is_held",
         "is_open",
         "is_recording",
         "key",
-        "pid",
         "runtime",
         "unsent",
         "used_at_us",
@@ -72,7 +71,7 @@ class ConversationScope:
         self.is_open = False
         self.is_recording = is_recording
         self.key = str(next(_keys))
-        self.pid = os.getpid()
+        self.generation = runtime.generation
         self.used_at_us = 0
         self.unsent = Unsent(runtime.generation)
 
@@ -83,17 +82,21 @@ class ConversationScope:
 
     # -- recording ---------------------------------------------------------------------------------------------------
 
-    @guarded
     def record(self, event: events.AnyEvent) -> None:
-        """Take one event of this conversation; the bounded, safe values are the caller's duty."""
+        """Take one event of this conversation; the bounded, safe values are the caller's duty. Never raises."""
         if self.is_recording:
-            self.runtime.record(event, self)
-            self.used_at_us = event.at_us
+            try:
+                self.runtime.record(event, self)
+                self.used_at_us = event.at_us
+            except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
+                failed("ConversationScope.record", failure)
 
     def stamp(self) -> tuple[str, str, int]:
         """Return event id, conversation id and capture time (µs) of an event made now."""
-        at_us = self.runtime.clock.now_us()
-        return self.runtime.ids.next(at_us), self.conversation_id, at_us
+        runtime = self.runtime
+        clock = runtime.clock
+        at_us = (clock.monotonic_ns() + clock.offset_ns) // 1000
+        return runtime.ids.next(at_us), self.conversation_id, at_us
 
     def record_start(self, **known: Any) -> None:
         """Record what is known of the conversation."""
@@ -237,7 +240,9 @@ class ConversationScope:
         prompt = arguments.checked_tokens("prompt_tokens", prompt_tokens)
         completion = arguments.checked_tokens("completion_tokens", completion_tokens)
         total = arguments.checked_tokens("total_tokens", total_tokens)
-        total = total or arguments.checked_tokens("prompt_tokens + completion_tokens", prompt + completion)
+        total = total or prompt + completion
+        if total > arguments.MOST_TOKENS:
+            arguments.checked_tokens("prompt_tokens + completion_tokens", total)
         embedding = arguments.checked_tokens("embedding_tokens", embedding_tokens)
         self.record(events.TokenUsage(*self.stamp(), prompt, completion, total, embedding))
 
@@ -276,10 +281,10 @@ class ConversationScope:
         return self.unsent
 
     def _track_message(self, sender: str, message: str, attachments: Any, mode: Any, metadata: Any) -> None:
-        settings = self.runtime.settings
+        settings = self.runtime.loaded_settings or self.runtime.settings
         error = InvalidQuestionDataException if sender == "end_user" else InvalidAnswerDataException
         content = arguments.checked_text(message, "message", error, settings.max_text_bytes)
-        kept = arguments.checked_metadata(metadata, settings)
+        kept = None if metadata is None else arguments.checked_metadata(metadata, settings)
         refs = self._store_attachments(attachments, mode) if attachments else []
         self.record(events.Message(*self.stamp(), sender, content, kept, refs))
 

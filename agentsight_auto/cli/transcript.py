@@ -89,6 +89,9 @@ class Transcript:
             parts = [f"{usage['total_tokens']:,} ({kinds})"]
             parts += [f"{usage['embedding_tokens']:,} embedding"] if usage["embedding_tokens"] else []
             self._print_fact("tokens", Text(", ".join(parts)))
+        cost = conversation.get("cost")
+        if cost:
+            self._print_fact("cost", Text(_cost_text(cost)))
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
@@ -191,6 +194,20 @@ def _children(messages: list[dict[str, Any]]) -> _Actions:
         roots.add(log_id)
         inside.pop(log_id, None)
     return _Actions(roots, inside)
+
+
+def _cost_text(cost: dict[str, Any]) -> str:
+    """Say what the model calls cost; what has no price is named, and never counts as free."""
+    models = ", ".join(one_line(model["model"], 80) for model in cost["models"])
+    calls = f"{counted(cost['priced_calls'] + cost['unpriced_calls'], 'model call')} to {models}"
+    if cost["cost_usd"] is None:
+        return f"unpriced ({calls})"
+    dollars = f"${cost['cost_usd']:.6f}"
+    return (
+        f"at least {dollars} ({calls}, {cost['unpriced_calls']} unpriced)"
+        if cost["unpriced_calls"]
+        else f"{dollars} ({calls})"
+    )
 
 
 def _facts(conversation: dict[str, Any]) -> dict[str, str]:

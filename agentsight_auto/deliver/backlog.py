@@ -62,11 +62,13 @@ class Backlog:
     def add(self, lines: Sequence[bytes]) -> None:
         """Take lines in: on disk if it works, else in memory."""
         self.counts.captured += len(lines)
-        self.return_to_disk()
+        if self._is_disk_short:
+            self.return_to_disk()
         rest = self._write(lines)
         if rest:
             self._remember(rest)
-        self.return_to_disk()  # a file that somebody deleted has come back into memory
+        if self._is_disk_short:  # a file that somebody deleted has come back into memory
+            self.return_to_disk()
         self._enforce_limits(sum(map(len, lines)))
 
     def hold(self, key: str, line: bytes) -> None:

@@ -42,7 +42,7 @@ class Gate:
         Raises:
             GateClosed: the lock was not free within `patience_s`.
         """
-        if self.is_inside:
+        if self._inside == get_ident():
             self._postponed.append(operation)
         else:
             self.call(operation)

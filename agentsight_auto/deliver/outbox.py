@@ -17,7 +17,7 @@ from pathlib import Path
 from agentsight_auto.deliver.cursor import remove_cursor
 from agentsight_auto.deliver.folders import SEGMENT_SUFFIX, LockedFolder, create_folder
 from agentsight_auto.deliver.locks import OPEN_FLAGS
-from agentsight_auto.deliver.segment import HEADER, Segment, frame, parse
+from agentsight_auto.deliver.segment import HEADER, Segment, frame, frames, parse
 
 _APPEND = os.O_RDWR | os.O_APPEND | OPEN_FLAGS
 sync_file = getattr(os, "fdatasync", os.fsync)
@@ -71,7 +71,7 @@ class Outbox:
         except OSError as error:
             raise OutboxTrouble(0) from error
         try:
-            self._write(segment, fd, [frame(line) for line in lines])
+            self._write(segment, fd, frames(lines))
         except OutboxTrouble:
             self.seal()
             raise
@@ -154,12 +154,14 @@ class Outbox:
         segment, fd = self._active, self._fd
         if segment is None or fd is None or self._identity is None:
             return
-        with contextlib.suppress(OSError):
+        try:
             now = os.fstat(fd)
-            if os.path.samestat(now, self._identity):
+            if now.st_ino == self._identity.st_ino and now.st_dev == self._identity.st_dev:
                 if now.st_nlink == 0:
                     self._rescue(segment, fd)
                 return
+        except OSError:
+            pass  # closed by somebody; `suppress` would cost as much as the rest of this method
         self._active = self._fd = None
         self._add_sealed(segment)
 

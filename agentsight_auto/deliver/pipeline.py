@@ -197,8 +197,9 @@ class Pipeline:
 
     def _drain(self) -> None:
         self.buffered_bytes = 0
+        take, keep = self._buffer.popleft, self._taken.append
         for _ in range(len(self._buffer)):
-            self._taken.append(self._buffer.popleft())
+            keep(take())
         if self._taken:
             self._backlog.add(self._taken)
             self._taken = []

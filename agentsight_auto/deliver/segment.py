@@ -26,6 +26,11 @@ def frame(line: bytes) -> bytes:
     return b"%08x %d %b\n" % (crc32(line), len(line), line)
 
 
+def frames(lines: Iterable[bytes]) -> list[bytes]:
+    """Return what `frame` returns for each line, without as many calls."""
+    return [b"%08x %d %b\n" % (crc32(line), len(line), line) for line in lines]
+
+
 class Contents(NamedTuple):
     """What a segment holds: event lines in order, stretches of damage, or a version that is not ours to read."""
 

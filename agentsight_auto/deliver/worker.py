@@ -19,6 +19,8 @@ from agentsight_auto.deliver.destination import DeliveryError
 
 THREAD_NAME = "agentsight-auto"
 _CYCLE_S = 0.1
+_GATHER_S = 0.2
+"""From the first request to its delivery: what a burst records goes in one batch, when the burst may be over."""
 _JOURNALED_S = 1.0
 _SYNC_S = 1.0
 _ADOPT_S = 5.0
@@ -101,7 +103,7 @@ class Worker:
         self._due = {"deliver": math.inf, "sync": math.inf, "adopt": 0.0, "tend": 0.0}
         self._last_delivery_at = -math.inf
         self._is_stopping = False
-        self._is_serving = True
+        self.is_alive = False
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
 
     def start(self) -> None:
@@ -110,12 +112,12 @@ class Worker:
         Raises:
             RuntimeError: no thread can be started (any more).
         """
-        self._thread.start()
-
-    @property
-    def is_alive(self) -> bool:
-        """Tell whether the thread runs and takes requests."""
-        return self._is_serving and self._thread.is_alive()
+        self.is_alive = True
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self.is_alive = False
+            raise
 
     @property
     def is_current(self) -> bool:
@@ -159,7 +161,7 @@ class Worker:
             if not sys.is_finalizing():
                 _guard.failures[f"worker: {type(error).__name__}"] += 1
         finally:
-            self._is_serving = False
+            self.is_alive = False
             with suppress(Exception):
                 self._duties.ended()
                 self._served = set(self._waiters)
@@ -178,7 +180,7 @@ class Worker:
         while self._asked:
             asked.add(self._asked.pop())
         self._expected |= asked & _LASTING
-        soon = max(now, self._last_delivery_at + _CYCLE_S)
+        soon = max(now + _GATHER_S, self._last_delivery_at + _CYCLE_S)
         if "sync" in asked:
             self._expect("sync", now + _SYNC_S)
         if "later" in asked:

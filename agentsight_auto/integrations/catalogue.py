@@ -29,4 +29,16 @@ class Integration(NamedTuple):
 
 _HERE = "agentsight_auto.integrations"
 
-CATALOGUE: tuple[Integration, ...] = ()
+CATALOGUE: tuple[Integration, ...] = (
+    Integration("anthropic", "anthropic", f"{_HERE}.anthropic_sdk:install", "anthropic", "0.49"),
+    Integration(
+        "langchain",
+        "langchain_core.language_models.chat_models",
+        f"{_HERE}.langchain:install",
+        "langchain-core",
+        "0.3.15",
+    ),
+    Integration("langgraph", "langgraph.pregel", f"{_HERE}.langgraph:install", "langgraph", "0.2"),
+    Integration("openai", "openai", f"{_HERE}.openai_sdk:install", "openai", "1.66"),
+    Integration("openai_agents", "agents", f"{_HERE}.openai_agents:install", "openai-agents", "0.1"),
+)

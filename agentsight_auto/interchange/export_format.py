@@ -27,7 +27,7 @@ def to_line(
     `attachments` is the folder whose bytes go along as base64 ``data``; None leaves their description alone.
     """
     line: dict[str, Any] = {FORMAT_KEY: FORMAT_VERSION}
-    line |= {key: value for key, value in conversation.items() if key not in {*_LOCAL, "token_usage"}}
+    line |= {key: value for key, value in conversation.items() if key not in {*_LOCAL, "token_usage", "cost"}}
     missing: list[str] = []
     room = [_MAX_BYTES_A_LINE]
     line["messages"] = [_message_line(message, attachments, room, missing) for message in conversation["messages"]]

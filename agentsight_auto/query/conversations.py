@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Table, select
 
 from agentsight_auto._clock import iso_from_us
+from agentsight_auto.query.cost import cost_of
 from agentsight_auto.store.attachments import AttachmentFolder
 from agentsight_auto.store.schema import action_logs, attachments, buttons, feedbacks, messages, token_usages
 
@@ -50,6 +51,7 @@ def load_conversations(
         shape["messages"] = shape_messages.of(row.id)
         shape["feedbacks"] = [feedback_shape(feedback, for_export=for_export) for feedback in judged[row.id]]
         shape["token_usage"] = _token_totals(used[row.id])
+        shape["cost"] = cost_of(used[row.id])
         if for_export:
             shape["token_usages"] = [_token_usage(usage) for usage in used[row.id]]
         shapes.append(shape)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select
 from agentsight_auto.query.filters import Filters
 from agentsight_auto.query.members import Condition, Members, known_ids
 from agentsight_auto.query.pages import Page
-from agentsight_auto.query.plan import MOST_TEXTS, plan_all, unindexed
+from agentsight_auto.query.plan import MOST_COUNTED, plan_all, unindexed
 from agentsight_auto.store.schema import agents, conversations
 
 _MOST_REMEMBERED = 256
@@ -64,7 +64,7 @@ def _count(connection: Connection, wanted: Filters) -> int:
 def _count_members(connection: Connection, agent_id: int, members: Members) -> int:
     """Count members without a look at each one's row: all there are, without the deleted ones among them."""
     of_agent = unindexed(conversations.c.agent_id) == agent_id
-    found = None if members.is_exact else members.find(connection, MOST_TEXTS)
+    found = None if members.is_exact else members.find(connection, MOST_COUNTED)
     if found is not None:
         shown = (of_agent, conversations.c.is_deleted.is_(False))
         return _count_among(connection, found, *shown, members.probe)

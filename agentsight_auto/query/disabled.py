@@ -23,7 +23,15 @@ class DisabledBackend:
         fields: dict[str, Any] = dict.fromkeys(_TEXT_FIELDS)
         flags = dict.fromkeys(("is_marked", "is_deleted", "is_used"), False)
         empty: dict[str, Any] = {"metadata": {}, "geo_location": None, "messages": [], "feedbacks": [], "error": None}
-        return {"id": None, "conversation_id": conversation_id, **fields, **flags, **empty, "token_usage": None}
+        return {
+            "id": None,
+            "conversation_id": conversation_id,
+            **fields,
+            **flags,
+            **empty,
+            "token_usage": None,
+            "cost": None,
+        }
 
     def fetch_conversation_attachments(self, conversation_id: int | str) -> dict[str, Any]:
         """Return no attachments."""

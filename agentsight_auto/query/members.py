@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, union
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, union, union_all
 
 from agentsight_auto.query import parameters
 from agentsight_auto.query.edit_values import SENTIMENTS
@@ -65,7 +65,7 @@ def read_members(given: Mapping[str, Any], agent_id: int) -> list[Members]:
         InvalidQueryException: a value that cannot be read.
     """
     members = []
-    for name, column in (("name", conversations.c.name), ("customer_id__icontains", conversations.c.customer_id)):
+    for name, column in (("name", "name"), ("customer_id__icontains", "customer_id")):
         if name in given:
             members.append(_named(agent_id, [column], parameters.read_text(name, given[name])))
     if "message_contains" in given:
@@ -76,7 +76,8 @@ def read_members(given: Mapping[str, Any], agent_id: int) -> list[Members]:
         members.append(_anywhere(agent_id, parameters.read_text("search", given["search"])))
     if "metadata_key" in given and given.get("metadata_value") is None:
         members.append(_has_key(agent_id, parameters.read_text("metadata_key", given["metadata_key"]).strip()))
-    return members + _judged(given, agent_id) + _described(given, agent_id)
+    members += _judged(given, agent_id) + _described(given, agent_id)
+    return sorted(members, key=lambda member: not member.is_exact)  # texts, which are slow to look into, come last
 
 
 def _by_subquery(subquery: Select[Any]) -> Find:
@@ -89,10 +90,10 @@ def _by_subquery(subquery: Select[Any]) -> Find:
     return find
 
 
-def _named(agent_id: int, columns: Sequence[ColumnElement[Any]], needle: str) -> Members:
-    has = or_(*(contains(column, needle) for column in columns))
+def _named(agent_id: int, columns: Sequence[str], needle: str) -> Members:
+    has = or_(*(contains(conversations.c[column], needle) for column in columns))
     subquery = select(conversations.c.id).where(conversations.c.agent_id == agent_id, has)
-    find: Find = lambda connection, most: candidates_by_name(connection, agent_id, needle, most)  # noqa: E731
+    find: Find = lambda connection, most: candidates_by_name(connection, agent_id, columns, needle, most)  # noqa: E731
     return Members(has, subquery, find, is_exact=False, is_distinct=True)
 
 
@@ -111,7 +112,7 @@ def _saying(agent_id: int, needle: str) -> Members:
 
 
 def _anywhere(agent_id: int, needle: str) -> Members:
-    columns = (conversations.c.name, conversations.c.conversation_id, conversations.c.customer_id)
+    columns = ("name", "conversation_id", "customer_id")
     named, saying = _named(agent_id, columns, needle), _saying(agent_id, needle)
     both = union(named.subquery, saying.subquery).subquery()
 
@@ -182,14 +183,11 @@ def _metadata_texts(value: str) -> set[str]:
 def _has_key(agent_id: int, path: str) -> Members:
     """Return the conversations that have the key, or nested ones below it: ``.`` is followed by ``/``."""
     values = metadata_values.c
-    below = and_(values.path > f"{path}.", values.path < f"{path}/")
-    places = [
-        select(values.conversation_pk).where(values.agent_id == agent_id, place)
-        for place in (values.path == path, below)
-    ]
-    subquery = select(union(*places).subquery())
-    probe = exists().where(values.conversation_pk == conversations.c.id, or_(values.path == path, below))
-    return Members(probe, subquery, _by_subquery(subquery), is_distinct=True)
+    here, below = values.path == path, and_(values.path > f"{path}.", values.path < f"{path}/")
+    ids = select(values.conversation_pk).where(values.agent_id == agent_id)
+    subquery = select(union_all(ids.where(here), ids.where(below)).subquery())
+    probe = exists().where(values.conversation_pk == conversations.c.id, or_(here, below))
+    return Members(probe, subquery, _by_subquery(subquery))
 
 
 def known_ids(ids: Collection[int]) -> Select[Any]:

@@ -21,12 +21,14 @@ from agentsight_auto.store.schema import conversations
 
 WINDOW = 10_000
 """So many conversations are walked through for a page before another way is taken."""
-_FEW = 500
-"""So many rows are looked up and sorted."""
+_FEW_TEXTS = 500
+"""So many rows whose messages have to be read are looked up and sorted; of others `_SOME`."""
 _SOME = 2_000
 """So many members, or rows of a column's value, are fetched to tell few from many."""
-MOST_TEXTS = 8_000
+_MOST_TEXTS = 8_000
 """The same for texts, where walking is slower: each conversation's messages are read."""
+MOST_COUNTED = 100_000
+"""The same for texts that are counted: reading so many conversations takes as long as reading all messages once."""
 
 
 class Exact(NamedTuple):
@@ -75,11 +77,12 @@ def unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def plan_page(connection: Connection, asked: Asked) -> Ways:
     """Return how to fetch a page."""
-    ids, members = _candidates(connection, asked.members)
+    ids, members = _candidates(connection, asked.members, most_texts=_MOST_TEXTS)
     probes = [member.probe for member in members]
-    if ids is not None and len(ids) <= _FEW:
-        few = [conversations.c.id.in_(known_ids(ids)), *_checks(asked), *probes]
-        return Ways(few, few, few, None)
+    few = _SOME if all(member.is_exact for member in members) else _FEW_TEXTS
+    if ids is not None and len(ids) <= few:
+        found = [conversations.c.id.in_(known_ids(ids)), *_checks(asked), *probes]
+        return Ways(found, found, found, None)
     own = _leading(connection, asked)
     if ids is not None:
         own = [*own, unindexed(conversations.c.id).in_(known_ids(ids))]
@@ -93,7 +96,7 @@ def plan_page(connection: Connection, asked: Asked) -> Ways:
 
 def plan_all(connection: Connection, asked: Asked) -> list[Condition]:
     """Return the conditions for all that match, to be counted or gone through."""
-    ids, members = _candidates(connection, asked.members)
+    ids, members = _candidates(connection, asked.members, most_texts=MOST_COUNTED)
     if ids is not None:
         probes = (member.probe for member in members)
         return [conversations.c.id.in_(known_ids(ids)), *_checks(asked), *probes]
@@ -101,12 +104,14 @@ def plan_all(connection: Connection, asked: Asked) -> list[Condition]:
     return [*own, *(unindexed(conversations.c.id).in_(member.subquery) for member in members)]
 
 
-def _candidates(connection: Connection, members: Sequence[Members]) -> tuple[set[int] | None, list[Members]]:
+def _candidates(
+    connection: Connection, members: Sequence[Members], *, most_texts: int
+) -> tuple[set[int] | None, list[Members]]:
     """Return the ids that all members that are not too many leave, and the members that must still be asked."""
     ids: set[int] | None = None
     asked = []
     for member in members:
-        found = member.find(connection, _SOME if member.is_exact else MOST_TEXTS)
+        found = member.find(connection, _SOME if member.is_exact else most_texts)
         if found is None:
             asked.append(member)
             continue

@@ -43,9 +43,11 @@ def candidates_by_words(connection: Connection, agent_id: int, needle: str, most
     return _candidates(connection, "message_search", agent_id, needle, most)
 
 
-def candidates_by_name(connection: Connection, agent_id: int, needle: str, most: int) -> set[int] | None:
-    """Return the conversations whose ids or name can hold `needle`, at most `most`."""
-    return _candidates(connection, "name_search", agent_id, needle, most)
+def candidates_by_name(
+    connection: Connection, agent_id: int, columns: Sequence[str], needle: str, most: int
+) -> set[int] | None:
+    """Return the conversations of which one of these columns can hold `needle`, at most `most`."""
+    return _candidates(connection, "name_search", agent_id, needle, most, f"{{{' '.join(columns)}}} : ")
 
 
 def candidates_by_action(connection: Connection, agent_id: int, needle: str, most: int) -> set[int] | None:
@@ -62,24 +64,21 @@ def candidates_by_action(connection: Connection, agent_id: int, needle: str, mos
     return None if len(found) > most else set(found)
 
 
-def _candidates(connection: Connection, table: str, agent_id: int, needle: str, most: int) -> set[int] | None:
+def _candidates(
+    connection: Connection, table: str, agent_id: int, needle: str, most: int, columns: str = ""
+) -> set[int] | None:
     folded = needle.casefold()
     trigrams = list(dict.fromkeys(folded[place : place + 3] for place in range(len(folded) - 2)))[:_MOST_COMPARED]
     if not trigrams or "\0" in needle or not can_search(connection, agent_id):
         return None
-    rarest = _rarest(connection, table, trigrams)
-    if not rarest:
+    shares = {trigram: _share(connection, table, columns + _match([trigram])) for trigram in trigrams}
+    if 0.0 in shares.values():
         return set()
-    if _share(connection, table, _match(rarest)) * _highest(connection, table) > most:
+    match = columns + _match(sorted(trigrams, key=shares.__getitem__)[:_TRIGRAMS])
+    if _share(connection, table, match) * _highest(connection, table) > most:
         return None
-    found = connection.exec_driver_sql(_FOUND[table], (_match(rarest), most + 1)).scalars().all()
+    found = connection.exec_driver_sql(_FOUND[table], (match, most + 1)).scalars().all()
     return None if len(found) > most else set(found)
-
-
-def _rarest(connection: Connection, table: str, trigrams: Sequence[str]) -> list[str]:
-    """Return the rarest of the trigrams; none if one of them is nowhere."""
-    shares = {trigram: _share(connection, table, _match([trigram])) for trigram in trigrams}
-    return [] if 0.0 in shares.values() else sorted(trigrams, key=shares.__getitem__)[:_TRIGRAMS]
 
 
 def _share(connection: Connection, table: str, match: str) -> float:
@@ -98,4 +97,4 @@ def _highest(connection: Connection, table: str) -> int:
 
 
 def _match(trigrams: Sequence[str]) -> str:
-    return " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in trigrams)
+    return "(" + " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in trigrams) + ")"

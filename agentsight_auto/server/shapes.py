@@ -15,7 +15,7 @@ class LookedUp(msgspec.Struct):
 
 
 class Conversation(msgspec.Struct):
-    """A conversation; `messages`, `feedbacks`, `tickets` and `token_usage` only where it is read in full."""
+    """A conversation; `messages`, `feedbacks`, `tickets` and `token_usage`, `cost` only where it is read in full."""
 
     id: int
     agent: int
@@ -42,6 +42,7 @@ class Conversation(msgspec.Struct):
     feedbacks: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
     tickets: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
     token_usage: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
+    cost: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class ConversationPage(msgspec.Struct):

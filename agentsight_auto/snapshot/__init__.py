@@ -197,6 +197,8 @@ def bounded_text(text: Any, limit_bytes: int = DEFAULT_TEXT_BYTES) -> str:
     """
     kind = type(text)
     if kind is str:
+        if len(text) <= limit_bytes and text.isascii() and "\0" not in text:
+            return text  # type: ignore[no-any-return]
         return cut_text(text, limit_bytes)
     if issubclass(kind, str):
         length = str.__len__(text)

@@ -9,7 +9,7 @@ earlier than any event. ``metadata`` itself is the moment an edit replaced the d
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -22,6 +22,9 @@ FIELDS = ("name", "customer_id", "customer_ip_address", "device", "source", "lan
 
 EDITED = -1
 """The time in ``known_at`` of a field that was set by an explicit edit."""
+
+Names: TypeAlias = "tuple[str, str | None, str | None]"
+"""The conversation id, the name and the customer's id."""
 
 DEFAULT_ENVIRONMENT = "development"
 
@@ -62,9 +65,9 @@ class ConversationState:
         self.names = self.searched_names()
         """What the search index knows of the conversation itself."""
 
-    def searched_names(self) -> str:
-        """Return what a search by name or customer looks at."""
-        return searched_names(self.conversation_id, self.fields["name"], self.fields["customer_id"])
+    def searched_names(self) -> Names:
+        """Return what a search by id, name or customer looks at."""
+        return self.conversation_id, self.fields["name"], self.fields["customer_id"]
 
     def add(self, event: AnyEvent) -> None:
         """Take in one event that is not stored yet."""
@@ -132,8 +135,3 @@ def normal_environment(value: str) -> str:
     """Return ``production`` and ``development`` for their short and differently cased spellings, others as given."""
     text = value.strip()
     return _ENVIRONMENTS.get(text.lower(), text)
-
-
-def searched_names(conversation_id: str, name: str | None, customer_id: str | None) -> str:
-    """Return the names of a conversation as one text, each on a line of its own."""
-    return f"{conversation_id}\n{name or ''}\n{customer_id or ''}"

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select, update
 from agentsight_auto._clock import iso_from_us
 from agentsight_auto.exceptions import NotFoundException
 from agentsight_auto.store.conversation_rows import write_metadata_values
-from agentsight_auto.store.conversation_state import EDITED, searched_names
+from agentsight_auto.store.conversation_state import EDITED
 from agentsight_auto.store.metadata_index import encode_json
 from agentsight_auto.store.schema import conversations
 from agentsight_auto.store.search_index import change_names
@@ -118,9 +118,9 @@ def overwrite(
         write_metadata_values(connection, agent_id, pk, document)
     values["known_at"] = encode_json(dict(sorted(known_at.items()))).decode()
     connection.execute(update(conversations).where(conversations.c.id == pk).values(values))
-    names = [changes.get(column, getattr(row, column)) for column in ("name", "customer_id")]
-    before = searched_names(row.conversation_id, row.name, row.customer_id)
-    change_names(connection, agent_id, [(pk, before, searched_names(row.conversation_id, *names))])
+    before = (row.conversation_id, row.name, row.customer_id)
+    after = (row.conversation_id, changes.get("name", row.name), changes.get("customer_id", row.customer_id))
+    change_names(connection, agent_id, [(pk, before, after)])
     return row
 
 

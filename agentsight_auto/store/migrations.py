@@ -17,6 +17,7 @@ from agentsight_auto.store import (
     migration_0004_summaries,
     migration_0005_search,
     migration_0006_marked,
+    migration_0007_order,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(4, "summaries", migration_0004_summaries.STATEMENTS),
     Migration(5, "search", migration_0005_search.STATEMENTS),
     Migration(6, "marked", migration_0006_marked.STATEMENTS),
+    Migration(7, "order", migration_0007_order.STATEMENTS),
 )
 
 _RECORD_TABLE = (

@@ -165,7 +165,7 @@ messages = Table(
     Column("metadata", Text, comment="JSON object"),
     Column("at_us", Big, nullable=False),
     UniqueConstraint("agent_id", "event_id"),
-    Index(None, "conversation_pk", "at_us", "event_id"),
+    Index(None, "conversation_pk", "at_us"),
     Index("ix_messages_action_name", "agent_id", "action_name", sqlite_where=text("action_name IS NOT NULL")),
 )
 

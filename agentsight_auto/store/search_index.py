@@ -6,7 +6,7 @@ next process whose SQLite has FTS5 makes it anew.
 
 ``message_search`` has a document for what one batch adds to one conversation (`search_documents` says of which): a word
 that is said often there costs once. What an action says is not in it: `conversation_actions` has
-the names. ``name_search`` has one for each conversation: its ids and its name, each on a line. Texts are case-folded.
+the names. ``name_search`` has one for each conversation: its ids and its name by column. Texts are case-folded.
 Both keep no text and no positions: whoever finds candidates here looks into the rows.
 """
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, select, update
 
 from agentsight_auto.store.bulk import insert_rows, next_id
-from agentsight_auto.store.conversation_state import searched_names
+from agentsight_auto.store.conversation_state import Names
 from agentsight_auto.store.schema import agents, conversations, messages, search_documents
 
 if TYPE_CHECKING:
@@ -27,9 +27,18 @@ if TYPE_CHECKING:
 
 TABLES = ("message_search", "name_search")
 
-_CREATE = "CREATE VIRTUAL TABLE {} USING fts5(content, content='', columnsize=0, detail=none, tokenize='trigram')"
-_ADD = "INSERT INTO {0} (rowid, content) VALUES (?, ?)"
-_REMOVE = "INSERT INTO {0} ({0}, rowid, content) VALUES ('delete', ?, ?)"
+_OPTIONS = "content='', columnsize=0, tokenize='trigram'"
+_CREATE = (
+    f"CREATE VIRTUAL TABLE message_search USING fts5(content, {_OPTIONS}, detail=none)",
+    f"CREATE VIRTUAL TABLE name_search USING fts5(conversation_id, name, customer_id, {_OPTIONS}, detail=column)",
+)
+_ADD_MESSAGES = "INSERT INTO message_search (rowid, content) VALUES (?, ?)"
+_REMOVE_MESSAGES = "INSERT INTO message_search (message_search, rowid, content) VALUES ('delete', ?, ?)"
+_ADD_NAMES = "INSERT INTO name_search (rowid, conversation_id, name, customer_id) VALUES (?, ?, ?, ?)"
+_REMOVE_NAMES = (
+    "INSERT INTO name_search (name_search, rowid, conversation_id, name, customer_id) VALUES ('delete', ?, ?, ?, ?)"
+)
+_DROP = tuple(f"DROP TABLE IF EXISTS {table}" for table in TABLES)
 _FILL = (
     "DELETE FROM search_documents",
     """
@@ -45,8 +54,8 @@ _FILL = (
         FROM search_documents AS d
     """,
     """
-    INSERT INTO name_search (rowid, content)
-        SELECT id, casefold(conversation_id || char(10) || coalesce(name, '') || char(10) || coalesce(customer_id, ''))
+    INSERT INTO name_search (rowid, conversation_id, name, customer_id)
+        SELECT id, casefold(conversation_id), casefold(coalesce(name, '')), casefold(coalesce(customer_id, ''))
         FROM conversations
     """,
     "UPDATE agents SET has_search_gap = 0",
@@ -58,7 +67,7 @@ def is_available() -> bool:
     """Tell whether this process's SQLite has FTS5 with trigrams."""
     connection = sqlite3.connect(":memory:")
     try:
-        connection.execute(_CREATE.format("probe"))
+        connection.execute(_CREATE[0])
     except sqlite3.OperationalError:
         return False
     finally:
@@ -73,10 +82,7 @@ def ensure(handle: sqlite3.Connection) -> None:
     handle.execute("BEGIN IMMEDIATE")
     try:
         if not _is_whole(handle):
-            for table in TABLES:
-                handle.execute(f"DROP TABLE IF EXISTS {table}")
-                handle.execute(_CREATE.format(table))
-            for statement in _FILL:
+            for statement in (*_DROP, *_CREATE, *_FILL):
                 handle.execute(statement)
         handle.execute("COMMIT")
     except BaseException:
@@ -86,9 +92,9 @@ def ensure(handle: sqlite3.Connection) -> None:
 
 
 def _is_whole(handle: sqlite3.Connection) -> bool:
-    (there,) = handle.execute("SELECT count(*) FROM sqlite_master WHERE name IN (?, ?)", TABLES).fetchone()
+    made = handle.execute("SELECT sql FROM sqlite_master WHERE name IN (?, ?)", TABLES).fetchall()
     (gaps,) = handle.execute("SELECT count(*) FROM agents WHERE has_search_gap").fetchone()
-    return bool(there == len(TABLES) and not gaps)
+    return {row[0] for row in made} == set(_CREATE) and not gaps
 
 
 def can_search(connection: Connection, agent_id: int) -> bool:
@@ -114,18 +120,24 @@ def add_messages(connection: Connection, agent_id: int, said: Sequence[tuple[int
     documents = [(first + place, agent_id, pk, *bounds[pk]) for place, pk in enumerate(texts)]
     insert_rows(connection, search_documents, documents, with_id=True)
     folded = [(first + place, "\n".join(lines).casefold()) for place, lines in enumerate(texts.values())]
-    _execute(connection, _ADD.format("message_search"), folded)
+    _execute(connection, _ADD_MESSAGES, folded)
 
 
-def change_names(connection: Connection, agent_id: int, changes: Sequence[tuple[int, str | None, str | None]]) -> None:
-    """Tell the index of conversations' names: (database id, text before, text after); None where there is none."""
+def change_names(
+    connection: Connection, agent_id: int, changes: Sequence[tuple[int, Names | None, Names | None]]
+) -> None:
+    """Tell the index of conversations' names: (database id, names before, names after); None where there are none."""
     if not is_available():
         _mark_gap(connection, agent_id)
         return
-    removed = [(pk, before.casefold()) for pk, before, after in changes if before is not None and before != after]
-    added = [(pk, after.casefold()) for pk, before, after in changes if after is not None and before != after]
-    _execute(connection, _REMOVE.format("name_search"), removed)
-    _execute(connection, _ADD.format("name_search"), added)
+    removed = [(pk, *_folded(before)) for pk, before, after in changes if before is not None and before != after]
+    added = [(pk, *_folded(after)) for pk, before, after in changes if after is not None and before != after]
+    _execute(connection, _REMOVE_NAMES, removed)
+    _execute(connection, _ADD_NAMES, added)
+
+
+def _folded(names: Names) -> tuple[str, ...]:
+    return tuple((name or "").casefold() for name in names)
 
 
 def forget(connection: Connection, conversation_pks: Iterable[int]) -> None:
@@ -139,12 +151,12 @@ def forget(connection: Connection, conversation_pks: Iterable[int]) -> None:
         of_conversation = search_documents.c.conversation_pk == pk
         for document in connection.execute(select(search_documents).where(of_conversation)).all():
             text = "\n".join(connection.execute(_texts(document)).scalars())
-            _execute(connection, _REMOVE.format("message_search"), [(document.id, text.casefold())])
+            _execute(connection, _REMOVE_MESSAGES, [(document.id, text.casefold())])
         connection.execute(search_documents.delete().where(of_conversation))
         names = (conversations.c.conversation_id, conversations.c.name, conversations.c.customer_id)
         row = connection.execute(select(conversations.c.agent_id, *names).where(conversations.c.id == pk)).one_or_none()
         if row is not None:
-            change_names(connection, row[0], [(pk, searched_names(*row[1:]), None)])
+            change_names(connection, row[0], [(pk, (row[1], row[2], row[3]), None)])
 
 
 def optimize(connection: Connection) -> None:
@@ -164,6 +176,6 @@ def _texts(document: Any) -> Any:
     return select(messages.c.content).where(*of_document).order_by(messages.c.id)
 
 
-def _execute(connection: Connection, sql: str, rows: list[tuple[int, str]]) -> None:
+def _execute(connection: Connection, sql: str, rows: list[Any]) -> None:
     if rows:
         connection.exec_driver_sql(sql, rows)

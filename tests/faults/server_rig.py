@@ -102,6 +102,9 @@ class Restarting:
         self.server.process.kill()
         self.server.process.wait(20)
         self._reader.join(10)
+        for stream in (self.server.process.stdout, self.server.process.stderr):
+            if stream is not None:
+                stream.close()
 
     def restart(self) -> None:
         self.kill()

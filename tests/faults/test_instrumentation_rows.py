@@ -190,7 +190,7 @@ OUTERMOST = [
     *("capture.action.ActionSpec.__init__", "capture.action._block_frame", "capture.action.ActionFrame.frame"),
     *("capture.frames.Entries.__init__", "capture.conversation.ConversationFrame.frame"),
 ]
-"""What the user's own call lands in or makes, and what drives the user's generator: a fault put in its place is none inside."""
+"""What the user's own call lands in or makes, and what drives a generator: in its place no fault lies inside."""
 
 
 @pytest.mark.timeout(580)

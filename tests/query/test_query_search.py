@@ -15,7 +15,7 @@ from sqlalchemy import event as sqlalchemy_event
 
 from agentsight_auto._ids import IdSource
 from agentsight_auto.events import Action, AnyEvent, ConversationStarted, Feedback, Message
-from agentsight_auto.query import pages, plan
+from agentsight_auto.query import counts, pages, plan
 from agentsight_auto.query.embedded import EmbeddedBackend
 from agentsight_auto.store import search_index
 from agentsight_auto.store.attachments import AttachmentFolder
@@ -78,7 +78,8 @@ def test_every_way_finds_what_python_finds(
     expected = [f"c{number}" for number, content in enumerate(contents) if folded(needle) in folded(content)][::-1]
     few, some, most = limits
     with (
-        mock.patch.multiple(plan, _FEW=few, _SOME=some, MOST_TEXTS=most),
+        mock.patch.multiple(plan, _FEW_TEXTS=few, _SOME=some, _MOST_TEXTS=most, MOST_COUNTED=most),
+        mock.patch.object(counts, "MOST_COUNTED", most),
         mock.patch.object(pages, "WINDOW", 4 if few else 1),
     ):
         assert texts(reader, message_contains=needle) == expected
@@ -116,6 +117,7 @@ def test_names_ids_and_customers_are_searched(backend: EmbeddedBackend) -> None:
     backend.ingest([*starts, said(9, "a zebra!", to="c5"), said(9, "none", to="c6")])
     assert set(texts(backend, search="zebra")) == {"order-zebra", "c2", "c3", "c5"}
     assert texts(backend, name="zebra") == ["c3"]
+    assert texts(backend, name="order") == []
     assert texts(backend, customer_id__icontains="EBRA-") == ["c2"]
     backend.delete_conversation("c3")
     assert texts(backend, name="zebra") == []
@@ -129,7 +131,7 @@ def test_members_that_are_all_old_are_found_beyond_the_window(backend: EmbeddedB
         at_us = T0_US + number * 1_000_000
         events.append(Feedback(ids.next(at_us), f"c{number}", at_us, "negative"))
     backend.ingest(events)
-    with mock.patch.multiple(plan, _FEW=1, _SOME=2), mock.patch.object(pages, "WINDOW", 5):
+    with mock.patch.multiple(plan, _FEW_TEXTS=1, _SOME=2), mock.patch.object(pages, "WINDOW", 5):
         assert texts(backend, feedback_sentiment="negative") == [f"c{number}" for number in range(24, 4, -1)]
         answer = backend.fetch_conversations(page=2, page_size=5, filters={"feedback_sentiment": "negative"})
     assert [shape["conversation_id"] for shape in answer["results"]] == ["c19", "c18", "c17", "c16", "c15"]

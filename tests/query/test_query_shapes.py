@@ -14,12 +14,12 @@ from .story import SECOND, START_US, Story
 CONVERSATION_KEYS = {
     "id", "conversation_id", "name", "customer_id", "customer_ip_address", "device", "source", "language",
     "environment", "is_marked", "is_deleted", "is_used", "started_at", "ended_at", "deleted_at", "metadata",
-    "geo_location", "messages", "feedbacks", "token_usage", "error",
+    "geo_location", "messages", "feedbacks", "token_usage", "cost", "error",
 }  # fmt: skip
 
 
 def test_a_conversation_has_the_documented_fields(story: Story) -> None:
-    """Every documented field is there, with documented types, and nothing else but token_usage and error."""
+    """Every documented field is there, with documented types, and nothing else but token_usage, cost and error."""
     story.started(
         "c1", name="Refund", customer_id="u1", customer_ip_address="10.0.0.1", device="mobile", source="whatsapp",
         language="de", environment="production", metadata={"plan": "gold", "n": {"deep": [1, None]}},
@@ -33,7 +33,7 @@ def test_a_conversation_has_the_documented_fields(story: Story) -> None:
         "environment": "production", "is_marked": False, "is_deleted": False, "is_used": True,
         "started_at": "2026-01-01T00:00:00.000000Z", "ended_at": "2026-01-01T00:00:03.000000Z", "deleted_at": None,
         "metadata": {"plan": "gold", "n": {"deep": [1, None]}}, "geo_location": None, "messages": [],
-        "feedbacks": [], "token_usage": None, "error": "ValueError: no",
+        "feedbacks": [], "token_usage": None, "cost": None, "error": "ValueError: no",
     }  # fmt: skip
     assert isinstance(conversation["id"], int)
 
