@@ -111,6 +111,7 @@ SEEDS = {
     ],
     "multipart": [b'--x\r\nContent-Disposition: form-data; name="attachment_0"; filename="a"\r\n\r\nhi\r\n--x--\r\n'],
     "segment": [frame(b'{"a":1}')],
+    "snapshot": [b"\x00text", bytes(range(256))],
     "patterns": [b"ann@example.com +49 176 1234567 DE89 3704 0044 0532 0130 00 4111 1111 1111 1111"],
     "json": [b'{"a":[1,2.5,"\\ud800",null]}'],
     "gzip": [],
@@ -131,7 +132,6 @@ def main() -> None:
         client.say("c", "hello", metadata={"a": {"b": 1}})
         targets: dict[str, Callable[[bytes], None]] = {
             "segment": segment,
-            "snapshot": snapshots,
             "snapshot": snapshots,
             "patterns": patterns,
             "json": json_bodies,
