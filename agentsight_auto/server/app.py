@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from agentsight_auto.server.access_log import Observation
+from agentsight_auto.server.dashboard import site
 from agentsight_auto.server.errors import no_such_page
 from agentsight_auto.server.routing import Endpoint, Operation
 from agentsight_auto.server.service import Service
@@ -31,6 +32,7 @@ ROUTE_MODULES = (
     "agentsight_auto.server.routes.conversation_edits",
     "agentsight_auto.server.routes.conversation_feedbacks",
     "agentsight_auto.server.routes.conversations",
+    "agentsight_auto.server.routes.erasures",
     "agentsight_auto.server.routes.events",
     "agentsight_auto.server.routes.feedbacks",
     "agentsight_auto.server.routes.files",
@@ -47,26 +49,30 @@ ROUTE_MODULES = (
 """Modules with `ROUTES`, a sequence of operations."""
 
 _WRITE_USES_EVERY_S = 1.0
+_TIDY_EVERY_S = 5.0
 
 
-def create_app(settings: ServerSettings) -> Starlette:
-    """Return the application.
+def create_app(settings: ServerSettings, *, local_agent: str | None = None) -> Starlette:
+    """Return the application; its dashboard shows a `local_agent` to this machine without a sign-in.
 
     Raises:
         StoreException: the database cannot be opened.
     """
-    service = Service(settings, operations())
+    service = Service(settings, operations(), local_agent)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         del app
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_write_uses, service)
+            tasks.start_soon(_tidy, service)
             yield
             tasks.cancel_scope.cancel()
         await anyio.to_thread.run_sync(service.close)
 
-    app = Starlette(routes=routes_of(service), lifespan=lifespan, exception_handlers={404: _not_found})
+    app = Starlette(
+        routes=[*routes_of(service), *site.routes_of(service)], lifespan=lifespan, exception_handlers={404: _not_found}
+    )
     app.router.redirect_slashes = False
     app.add_middleware(Observation, observe=service.metrics.observe, now_us=service.clock.now_us)
     app.state.service = service
@@ -97,3 +103,11 @@ async def _write_uses(service: Service) -> None:
         await anyio.sleep(_WRITE_USES_EVERY_S)
         with contextlib.suppress(Exception):
             await anyio.to_thread.run_sync(service.keys.write_uses)
+
+
+async def _tidy(service: Service) -> None:
+    """Go on with erasures that were interrupted, and erase what has expired."""
+    while True:
+        with contextlib.suppress(Exception):
+            await anyio.to_thread.run_sync(service.tidy)
+        await anyio.sleep(_TIDY_EVERY_S)
