@@ -35,9 +35,18 @@ def lowest(session: nox.Session) -> None:
 
 
 @nox.session
+def lowest_web(session: nox.Session) -> None:
+    """The integrations of web frameworks, workers and clients with the oldest versions that are supported."""
+    session.install("-e", ".[integrations-test]")
+    session.install("-r", "tests/lowest-web.txt")
+    session.run("pytest", "tests/integrations", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Print the cost of recording, and of serving, as ratios to named baselines."""
     session.install("-e", ".[server]")
     session.run("python", "benchmarks/track_action.py", *session.posargs)
     session.run("python", "benchmarks/snapshot.py")
     session.run("python", "benchmarks/serve.py")
+    session.run("python", "benchmarks/ingest.py")

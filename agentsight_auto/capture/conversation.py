@@ -72,9 +72,16 @@ class ConversationFrame(Frame, kw_only=True):
             if self.wait_s is not None and self.wait_s > 0:
                 runtime.flush(self.wait_s)
 
+    async def finish_async(self, error: BaseException | None) -> None:
+        """Do what `finish` does; what waits for the disk or for delivery waits in a thread."""
+        self.end(error)
+        if self._blocks_the_loop() and _runs_in_asyncio():
+            await asyncio.shield(asyncio.to_thread(self.settle))
+        else:
+            self.settle()
+
     @guarded
-    def blocks_the_loop(self) -> bool:
-        """Return whether leaving waits for the disk or for delivery."""
+    def _blocks_the_loop(self) -> bool:
         return bool(self.wait_s) or self.conversation.runtime.settings.durability == "disk"
 
     def add_item(self, item: object) -> None:
@@ -129,11 +136,7 @@ class ConversationBlock:
         frame = self._take(0)
         if frame is None:
             return
-        frame.end(error)
-        if frame.blocks_the_loop() and _runs_in_asyncio():
-            await asyncio.shield(asyncio.to_thread(frame.settle))
-        else:
-            frame.settle()
+        await frame.finish_async(error)
 
     def __call__(self, function: F) -> F:
         """Decorate a function, coroutine, generator or async generator: each call is a block of its own.
@@ -149,10 +152,8 @@ class ConversationBlock:
         return self._open(owner) or _SILENT
 
     @guarded
-    def _open(self, owner: int) -> ConversationScope | None:
+    def _open(self, owner: int) -> ConversationScope:
         frame = self.open_frame(self._id)
-        if frame is None:
-            return None
         self._entries.add(frame, owner)
         frame.begin()
         return frame.conversation
@@ -161,9 +162,12 @@ class ConversationBlock:
     def _take(self, owner: int) -> ConversationFrame | None:
         return self._entries.take(_runtime.default_runtime.current.get(), owner)
 
-    @guarded
     def open_frame(self, conversation_id: object) -> ConversationFrame:
-        """Return the frame of a new entry; None where that fails."""
+        """Return the frame of a new entry; where even that fails, one that records nothing."""
+        return self._open_frame(conversation_id) or ConversationFrame(_SILENT, None, None, known={}, wait_s=None)
+
+    @guarded
+    def _open_frame(self, conversation_id: object) -> ConversationFrame:
         runtime = _runtime.default_runtime
         outer = runtime.current.get()
         is_recording = (

@@ -41,4 +41,8 @@ CATALOGUE: tuple[Integration, ...] = (
     Integration("langgraph", "langgraph.pregel", f"{_HERE}.langgraph:install", "langgraph", "0.2"),
     Integration("openai", "openai", f"{_HERE}.openai_sdk:install", "openai", "1.66"),
     Integration("openai_agents", "agents", f"{_HERE}.openai_agents:install", "openai-agents", "0.1"),
+    Integration("celery", "celery", f"{_HERE}.celery:install", "celery", "5.3"),
+    Integration("httpx", "httpx", f"{_HERE}.httpx_client:install", "httpx", "0.27"),
+    Integration("requests", "requests", f"{_HERE}.requests_client:install", "requests", "2.28"),
+    Integration("threads", None, f"{_HERE}.threads:install"),
 )
