@@ -186,7 +186,7 @@ OUTERMOST = [
     *(f"capture.shapes._drive_{name}" for name in ("coroutine", "generator", "async_generator")),
     *(f"capture.shapes.{name}" for name in ("_Wrapped.__get__", "_name_after", "_first_step")),
     *(f"capture.shapes._Unstarted.{name}" for name in ("__init__", "take")),
-    *(f"capture.shapes._Resumption.{name}" for name in ("__init__", "__enter__", "__exit__")),
+    *(f"capture.frames.Resumption.{name}" for name in ("__init__", "__enter__", "__exit__")),
     *("capture.action.ActionSpec.__init__", "capture.action._block_frame", "capture.action.ActionFrame.frame"),
     *("capture.frames.Entries.__init__", "capture.conversation.ConversationFrame.frame"),
 ]
