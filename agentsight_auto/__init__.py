@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import _runtime
+from ._guard import guarded
 from ._version import __version__
 from .api import AgentSightAPI, agentsight_api
 from .async_api import AsyncAgentSightAPI
@@ -71,7 +72,7 @@ def flush(timeout_s: float = 15.0) -> FlushReport:
 
     The report counts events since the process started: ``captured = delivered + pending + rejected + lost``.
     """
-    return _runtime.default().flush(timeout_s)
+    return _flush(timeout_s) or _UNKNOWN
 
 
 def shutdown(timeout_s: float = 2.0) -> FlushReport:
@@ -79,4 +80,18 @@ def shutdown(timeout_s: float = 2.0) -> FlushReport:
 
     The end of the process does the same. Recording goes on to work afterwards.
     """
+    return _shutdown(timeout_s) or _UNKNOWN
+
+
+@guarded
+def _flush(timeout_s: float) -> FlushReport:
+    return _runtime.default().flush(timeout_s)
+
+
+@guarded
+def _shutdown(timeout_s: float) -> FlushReport:
     return _runtime.default().shutdown(timeout_s)
+
+
+_UNKNOWN = FlushReport(captured=1, delivered=0, pending=1, rejected={}, lost={}, adopted=0)
+"""What is told where even the counts cannot be read: not everything is known to be delivered."""

@@ -33,6 +33,7 @@ raise_errors = False
 """Our own tests set this, so that a failure inside the library fails the test."""
 
 _LOG_INTERVAL_S = 60.0
+_PACKAGE = f"{__package__}."
 _last_logged: dict[str, float] = {}
 
 
@@ -75,21 +76,36 @@ def shown(value: object) -> str:
         return f"<{type(value).__name__}>"
 
 
-def documented(function: Callable[P, R]) -> Callable[P, R]:
-    """Make `function` raise documented exceptions only, also for arguments whose own code raises."""
+def documented(function: Callable[P, None]) -> Callable[P, None]:
+    """Make `function` raise documented exceptions only, also for arguments whose own code raises.
+
+    A failure of our own is no error in an argument: it is counted, and the call returns.
+    """
 
     @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            return function(*args, **kwargs)
+            function(*args, **kwargs)
         except AgentSightException:
             raise
         except Exception as error:
+            if _is_ours(error):
+                failed(function.__qualname__, error)
+                return
             raise InvalidConversationDataException(
                 f"{function.__name__}() got an argument that cannot be read: {type(error).__name__}."
             ) from error
 
     return call
+
+
+def _is_ours(error: Exception) -> bool:
+    """Tell whether it was raised in our own code, and not in a method of an argument."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    module = traceback.tb_frame.f_globals.get("__name__", "") if traceback is not None else ""
+    return str(module).startswith(_PACKAGE)
 
 
 def guarded(function: Callable[P, R]) -> Callable[P, R | None]:

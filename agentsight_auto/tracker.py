@@ -141,6 +141,7 @@ class ConversationTracker:
         is_recording = not runtime.settings.disabled and (current is None or current.conversation.is_recording)
         ConversationScope(runtime, usable_id, is_recording=is_recording).record_start(**known, is_used=False)
 
+    @documented
     def track_human_message(
         self,
         message: str,
@@ -151,6 +152,7 @@ class ConversationTracker:
         """Record what the customer said; see `ConversationScope.track_human_message`."""
         self._scope().track_human_message(message, attachments, attachment_mode, metadata)
 
+    @documented
     def track_agent_message(
         self,
         message: str,
@@ -161,14 +163,17 @@ class ConversationTracker:
         """Record what the agent said; see `ConversationScope.track_agent_message`."""
         self._scope().track_agent_message(message, attachments, attachment_mode, metadata)
 
+    @documented
     def track_question(self, question: str, metadata: Mapping[str, Any] | None = None) -> None:
         """Record what the customer said: the older name of `track_human_message`."""
         self._scope().track_human_message(question, metadata=metadata)
 
+    @documented
     def track_answer(self, answer: str, metadata: Mapping[str, Any] | None = None) -> None:
         """Record what the agent said: the older name of `track_agent_message`."""
         self._scope().track_agent_message(answer, metadata=metadata)
 
+    @documented
     def track_action(
         self,
         action_name: str,
@@ -185,12 +190,14 @@ class ConversationTracker:
             action_name, started_at, ended_at, duration_ms, tools_used, response, error_msg, metadata
         )
 
+    @documented
     def track_button(
         self, button_event: str, label: str, value: str, metadata: Mapping[str, Any] | None = None
     ) -> None:
         """Record a choice that was pressed; see `ConversationScope.track_button`."""
         self._scope().track_button(button_event, label, value, metadata)
 
+    @documented
     def track_attachments(
         self,
         attachments: Sequence[Mapping[str, Any]],
@@ -201,6 +208,7 @@ class ConversationTracker:
         """Record attachments without a message; see `ConversationScope.track_attachments`."""
         self._scope().track_attachments(attachments, sender, metadata, mode)
 
+    @documented
     def track_token_usage(
         self,
         prompt_tokens: int = 0,

@@ -20,7 +20,8 @@ from ..snapshot.redaction import MASK, is_secret_name
 from . import arguments
 from .current import frame_for_recording
 from .frames import Entries, Frame
-from .shapes import positional_names, wrap
+from .scope import ConversationScope
+from .shapes import positional_names, wrap_if_possible
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -115,6 +116,7 @@ class ActionFrame(Frame, kw_only=True):
             self.stream = _Stream(settings.max_value_bytes if keeps else 0)
         self.stream.add(item)
 
+    @guarded
     def close_early(self) -> None:
         """Record a generator whose consumer stopped before its end."""
         self.metadata = {**(self.metadata or {}), "is_closed_early": True}
@@ -365,10 +367,14 @@ class TrackedBlock:
         self._leave(error, 0)
 
     def _enter(self, owner: int) -> ActionFrame:
-        frame = self._open() or _block_frame(self._spec, _silent_frame())
-        self._entries.add(frame, owner)
+        frame = self._open() or _block_frame(self._spec, _SILENT)
+        self._remember(frame, owner)
         frame.begin()
         return frame
+
+    @guarded
+    def _remember(self, frame: ActionFrame, owner: int) -> None:
+        self._entries.add(frame, owner)
 
     @guarded
     def _open(self) -> ActionFrame:
@@ -378,6 +384,7 @@ class TrackedBlock:
             frame.tools_used = snapshot(self._spec.tools_used, runtime.settings.max_value_bytes)
         return frame
 
+    @guarded
     def _leave(self, error: BaseException | None, owner: int) -> None:
         frame = self._entries.take(_runtime.default().current.get(), owner)
         if frame is not None:
@@ -388,15 +395,13 @@ def _block_frame(spec: ActionSpec, outer: Frame) -> ActionFrame:
     return ActionFrame(outer.conversation, None, outer, spec=spec, metadata=spec.metadata)
 
 
-def _silent_frame() -> Frame:
-    from .scope import ConversationScope  # noqa: PLC0415 - only where opening failed
-
-    return Frame(ConversationScope(_runtime.default(), "", is_recording=False), None, None)
+_SILENT = Frame(ConversationScope(_runtime.default(), "", is_recording=False), None, None)
+"""What surrounds a block that could not be opened."""
 
 
 def decorate(function: Callable[..., Any], spec: ActionSpec) -> Any:
     """Return `function` recorded as an action."""
-    return wrap(function, spec.for_function(function), verb="track_action")
+    return wrap_if_possible(function, lambda: spec.for_function(function), verb="track_action")
 
 
 @overload

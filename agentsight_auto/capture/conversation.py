@@ -10,7 +10,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from .. import _runtime, events
 from .._guard import guarded, warn_at_most_once_a_minute
@@ -20,10 +20,7 @@ from ..snapshot import describe_error
 from . import arguments
 from .frames import Entries, Frame
 from .scope import ConversationScope
-from .shapes import positional_names, wrap
-
-if TYPE_CHECKING:
-    from .._runtime import Runtime
+from .shapes import positional_names, wrap_if_possible
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,6 +45,7 @@ class ConversationFrame(Frame, kw_only=True):
         if scope.is_recording:
             scope.record_start(**arguments.conversation_fields(self.known, scope.runtime.settings, strict=False))
 
+    @guarded
     def finish(self, result: object, error: BaseException | None) -> None:
         """Record how the block was left, make its events safe, and win back what was current before."""
         del result
@@ -82,6 +80,7 @@ class ConversationFrame(Frame, kw_only=True):
         else:
             self.settle()
 
+    @guarded
     def _blocks_the_loop(self) -> bool:
         return bool(self.wait_s) or self.conversation.runtime.settings.durability == "disk"
 
@@ -122,7 +121,7 @@ class ConversationBlock:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Leave the conversation: its events are safe. An exception is recorded as its outcome and goes on."""
-        frame = self._entries.take(_runtime.default_runtime.current.get(), id(sys._getframe(1)))
+        frame = self._take(id(sys._getframe(1)))
         if frame is not None:
             frame.finish(None, error)
 
@@ -134,7 +133,7 @@ class ConversationBlock:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Leave the conversation, in ``async with``; what waits for the disk or for delivery waits in a thread."""
-        frame = self._entries.take(_runtime.default().current.get(), 0)
+        frame = self._take(0)
         if frame is None:
             return
         await frame.finish_async(error)
@@ -146,26 +145,30 @@ class ConversationBlock:
             ConfigurationException: `id_from` names no parameter of the function.
             TypeError: a class, a property or something that cannot be called.
         """
-        opener = _CallOpener(self, function)
-        decorated: F = wrap(function, opener, verb="conversation")
+        decorated: F = wrap_if_possible(function, lambda: _CallOpener(self, function), verb="conversation")
         return decorated
 
     def _enter(self, owner: int) -> ConversationScope:
+        return self._open(owner) or _SILENT
+
+    @guarded
+    def _open(self, owner: int) -> ConversationScope:
         frame = self.open_frame(self._id)
         self._entries.add(frame, owner)
         frame.begin()
         return frame.conversation
 
+    @guarded
+    def _take(self, owner: int) -> ConversationFrame | None:
+        return self._entries.take(_runtime.default_runtime.current.get(), owner)
+
     def open_frame(self, conversation_id: object) -> ConversationFrame:
         """Return the frame of a new entry; where even that fails, one that records nothing."""
-        frame = self._open_frame(_runtime.default_runtime, conversation_id)
-        if frame is None:
-            scope = ConversationScope(_runtime.default(), "", is_recording=False)
-            frame = _frame_of(scope, None, {}, None)
-        return frame
+        return self._open_frame(conversation_id) or ConversationFrame(_SILENT, None, None, known={}, wait_s=None)
 
     @guarded
-    def _open_frame(self, runtime: Runtime, conversation_id: object) -> ConversationFrame:
+    def _open_frame(self, conversation_id: object) -> ConversationFrame:
+        runtime = _runtime.default_runtime
         outer = runtime.current.get()
         is_recording = (
             self._is_recording and not runtime.settings.disabled and (outer is None or outer.conversation.is_recording)
@@ -215,17 +218,24 @@ class _CallOpener:
         self._id_of_call = block.id_of_call(function)
         self.skips_first = False
 
-    def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ConversationFrame:
+    @guarded
+    def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ConversationFrame | None:
         return self._block.open_frame(self._read_id(args, kwargs))
 
-    def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ConversationFrame:
+    @guarded
+    def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ConversationFrame | None:
         frame = self.open(args, kwargs)
-        frame.begin()
+        if frame is not None:
+            frame.begin()
         return frame
 
     @guarded
     def _read_id(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
         return self._id_of_call(*args, **kwargs)
+
+
+_SILENT = ConversationScope(_runtime.default(), "", is_recording=False)
+"""What a block gives that could not be opened."""
 
 
 def _frame_of(
@@ -304,6 +314,11 @@ def conversation(
 
 def current_conversation() -> ConversationScope | None:
     """Return the conversation that is current in this thread or task; None outside any."""
+    return _current()
+
+
+@guarded
+def _current() -> ConversationScope | None:
     frame = _runtime.default().current.get()
     return None if frame is None else frame.conversation
 

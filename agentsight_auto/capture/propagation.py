@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from .. import _runtime
 from .._guard import guarded
 from .frames import Frame
-from .shapes import wrap
+from .shapes import wrap_if_possible
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -62,6 +62,7 @@ class _FrameOpener:
         frame = self._frame or _runtime.default().current.get()
         return None if frame is None else _CarriedFrame(frame)
 
+    @guarded
     def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _CarriedFrame | None:
         carried = self.open(args, kwargs)
         if carried is not None:
@@ -79,5 +80,5 @@ def propagate(function: F) -> F:
     Raises:
         TypeError: a class, a property or something that cannot be called.
     """
-    carried: F = wrap(function, _FrameOpener(_runtime.default().current.get()), verb="propagate")
+    carried: F = wrap_if_possible(function, lambda: _FrameOpener(_runtime.default().current.get()), verb="propagate")
     return carried

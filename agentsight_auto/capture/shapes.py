@@ -18,6 +18,8 @@ from typing import Any, Protocol
 
 import wrapt
 
+from .._guard import failed, guarded
+from ..exceptions import AgentSightException
 from .frames import Frame, Resumption
 
 
@@ -75,6 +77,21 @@ def wrap(function: Any, opener: Opener, *, verb: str) -> Any:
     if kind == "coroutine" and not isinstance(function, (FunctionType, MethodType, functools.partial)):
         return _CoroutineObject(function, opener)
     return _KINDS[kind](function, opener)
+
+
+def wrap_if_possible(function: Any, make_opener: Callable[[], Opener], *, verb: str) -> Any:
+    """Do what `wrap` does; where we fail ourselves, the function stays as it was.
+
+    Raises:
+        TypeError, AgentSightException: what is decorated, or how, is wrong.
+    """
+    try:
+        return wrap(function, make_opener(), verb=verb)
+    except (TypeError, AgentSightException):
+        raise
+    except Exception as error:  # noqa: BLE001 - the host comes first
+        failed(verb, error)
+        return function
 
 
 def kind_of(function: Callable[..., Any]) -> str:
@@ -303,6 +320,7 @@ async def _drive_async_generator(generator: AsyncGenerator[Any, Any], unit: Unit
         step = generator.asend(sent) if thrown is None else generator.athrow(thrown)
 
 
+@guarded
 def _finish_with(unit: Unit, error: BaseException, *, is_closing: bool) -> None:
     if is_closing and isinstance(error, GeneratorExit):
         unit.close_early()
@@ -322,6 +340,11 @@ def _first_step(generator: AsyncGenerator[Any, Any]) -> Any:
 
 def _name_after(driver: Any, driven: object) -> Any:
     """Give the driver the names of what it drives, for warnings and task names."""
+    _rename(driver, driven)
+    return driver
+
+
+@guarded
+def _rename(driver: Any, driven: object) -> None:
     driver.__name__ = getattr(driven, "__name__", driver.__name__)
     driver.__qualname__ = getattr(driven, "__qualname__", driver.__qualname__)
-    return driver

@@ -14,13 +14,13 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "agents
 
 
 def environment_with(*packages: str, python: str = sys.executable) -> str:
-    """Return the Python of an environment with this project and these packages."""
-    key = hashlib.sha256(repr((packages, python, str(ROOT))).encode()).hexdigest()[:12]
+    """Return the Python of an environment with these packages and what this project needs; PYTHONPATH leads to it."""
+    key = hashlib.sha256(repr((packages, python)).encode()).hexdigest()[:12]
     folder = CACHE / f"{packages[0].partition('=')[0]}-{key}"
     inside = folder / "bin" / "python"
     if not (folder / "done").exists():
         subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
-        subprocess.run([str(inside), "-m", "pip", "install", "-q", "-e", str(ROOT), *packages], check=True)
+        subprocess.run([str(inside), "-m", "pip", "install", "-q", str(ROOT), *packages], check=True)
         (folder / "done").touch()
     return str(inside)
 

@@ -170,6 +170,16 @@ def _replaced(text: str, letter: str, ran: dict[str, list[str]], title: str) -> 
     return f"{before}{begin}{title[0].upper()}{title[1:]}.\n\n{table}{end}{after}"
 
 
+def between_markers(page: str, name: str, text: str) -> str:
+    """Return the page with the text between its markers of this name replaced."""
+    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+    before, _, rest = page.partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise ValueError(f"The page has no place for {name}: {begin!r} to {end!r}.")
+    return f"{before}{begin}{text}{end}{after}"
+
+
 def versions() -> str:
     """Return what the figures were taken with."""
     cores = os.cpu_count()

@@ -1,6 +1,7 @@
 """Coverage-guided fuzzing of what reads bytes from strangers: ``python -m tests.fuzz TARGET [--seconds N]``.
 
-Targets: `segment`, `patterns`, `json`, `gzip`, `filters`, `metadata`, `events`, `spans`, `multipart`, or `all`, one
+Targets: `segment`, `snapshot`, `patterns`, `json`, `gzip`, `filters`, `metadata`, `events`, `spans`, `multipart`, or
+`all`, one
 after the other. Needs atheris (``pip install atheris``), which there is for CPython 3.11 to 3.13 on Linux. A finding
 is printed with its bytes and ends the run with a code other than 0.
 """
@@ -8,6 +9,7 @@ is printed with its bytes and ends the run with a code other than 0.
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -15,6 +17,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote_from_bytes
+
+import msgspec
 
 try:
     import atheris
@@ -26,6 +30,7 @@ with atheris.instrument_imports(include=["agentsight_auto"]):
     from agentsight_auto.redact.patterns import PATTERNS
     from agentsight_auto.server.bodies import decompress, parse_json
     from agentsight_auto.server.errors import ApiError
+    from agentsight_auto.snapshot import MIN_VALUE_BYTES, snapshot
     from tests.server.support import Client, Served
 
 _JSON = [("Content-Type", "application/json")]
@@ -36,6 +41,19 @@ def segment(data: bytes) -> None:
     """Any bytes are read, and a good record behind them is found."""
     good = b'{"a":1}'
     assert parse(data + b"\n" + frame(good)).records[-1] == good
+
+
+def snapshots(data: bytes) -> None:
+    """Whatever the value, its copy is sound JSON within the limit."""
+    limit_bytes = MIN_VALUE_BYTES + (data[0] if data else 0) * 8
+    text = data[1:].decode("utf-8", "replace")
+    nested: object = text
+    for byte in data[:200]:
+        nested = [nested, text] if byte % 2 else {text[:8]: nested, "\ud800": byte}
+    for value in (data, text, [text] * (len(data) % 50), int.from_bytes(data[:64], "big"), nested):
+        encoded = msgspec.json.encode(snapshot(value, limit_bytes))
+        assert len(encoded) <= limit_bytes, (limit_bytes, len(encoded))
+        json.loads(encoded)
 
 
 def patterns(data: bytes) -> None:
@@ -93,6 +111,7 @@ SEEDS = {
     ],
     "multipart": [b'--x\r\nContent-Disposition: form-data; name="attachment_0"; filename="a"\r\n\r\nhi\r\n--x--\r\n'],
     "segment": [frame(b'{"a":1}')],
+    "snapshot": [b"\x00text", bytes(range(256))],
     "patterns": [b"ann@example.com +49 176 1234567 DE89 3704 0044 0532 0130 00 4111 1111 1111 1111"],
     "json": [b'{"a":[1,2.5,"\\ud800",null]}'],
     "gzip": [],
@@ -113,6 +132,7 @@ def main() -> None:
         client.say("c", "hello", metadata={"a": {"b": 1}})
         targets: dict[str, Callable[[bytes], None]] = {
             "segment": segment,
+            "snapshot": snapshots,
             "patterns": patterns,
             "json": json_bodies,
             "gzip": gzip_bodies,
