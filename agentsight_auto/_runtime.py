@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Event)
 
 _READ_WAIT_S = 2.0
+_TIDY_S = 0.1
 _BACKSLASH = ord("\\")
 """Looked for as a number first: `bytes in bytes` takes longer than all the rest of encoding."""
 _PIPELINE_SETTINGS = frozenset(
@@ -337,11 +338,15 @@ class Runtime:
         remote, self._remote = self._remote, None
         return [backend for backend in (embedded, remote) if backend is not None]
 
+    def _tidy(self) -> None:
+        """Go on with unfinished erasures and erase what has expired; called on the worker's thread."""
+        self._embedded_backend().tidy(self.settings.retention_days, wait_s=_TIDY_S)
+
     def _destination_of_settings(self) -> Destination:
         """Open where the worker delivers to; called on the worker's thread."""
         settings = self.settings
         if not settings.is_remote:
-            return LocalDestination(lambda: self._embedded_backend().ingest)
+            return LocalDestination(lambda: self._embedded_backend().ingest, self._tidy)
         return open_http(settings, self.attachments(), self._replies)
 
 

@@ -251,6 +251,12 @@ SETTINGS = (
         _number(0, 60),
         "Seconds that the end of the process waits for delivery at most.",
     ),
+    Setting(
+        "retention_days",
+        "AGENTSIGHT_RETENTION_DAYS",
+        _number(0.001, 36_500),
+        "Days after which conversations that have ended are erased from the embedded store; unset keeps them.",
+    ),
     Setting("geoip_db", "AGENTSIGHT_GEOIP_DB", _path, "MaxMind database (.mmdb) that turns an IP address into a city."),
     Setting(
         "escalation_actions",
@@ -305,6 +311,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     outbox_limit_bytes: int = 256 * 1024 * 1024
     idle_minutes: float = 30.0
     exit_timeout_s: float = 2.0
+    retention_days: float | None = None
     geoip_db: str | None = None
     escalation_actions: tuple[str, ...] = ("fallback_to_human", "open_ticket", "ticket", "contact_human")
     instrument: tuple[str, ...] = ()

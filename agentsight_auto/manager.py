@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from . import _runtime
+from ._erasure import erase
 from .enums import Sentiment
 from .events import ConversationStarted, Event, Feedback
 from .exceptions import InvalidConversationDataException
@@ -85,6 +86,25 @@ class ConversationManager:
     def delete_conversation(self, conversation_id: int | str) -> dict[str, Any]:
         """Hide the conversation; returns ``{"id", "conversation_id", "is_deleted", "deleted_at"}``."""
         return self._runtime.backend().delete_conversation(conversation_id)
+
+    def erase_conversation(self, conversation_id: int | str) -> dict[str, Any]:
+        """Remove a conversation to the last byte: store, search, attachments, outbox, rejected events.
+
+        What of it was captured until now and is still on its way is not stored any more. An id that is not stored is
+        refused in the same way. Takes seconds where other processes are about to deliver some of it.
+
+        Returns ``{"id", "subject", "requested_at", "finished_at", "conversations", "messages", "attachments",
+        "outbox": {"waiting_events", "rejected_events", "damaged_copies", "left_to_processes"}, "conversation_ids"}``;
+        `finished_at` is None while the store still removes.
+
+        Raises:
+            NotFoundException: there is no conversation with this integer id.
+        """
+        return erase(self._runtime, conversation_id=conversation_id)
+
+    def erase_customer(self, customer_id: str) -> dict[str, Any]:
+        """Remove all conversations of a customer to the last byte; returns what `erase_conversation` returns."""
+        return erase(self._runtime, customer_id=customer_id)
 
     def update_conversation(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 
@@ -59,6 +59,12 @@ class Backend(Protocol):
 
     def export_conversations(self, filters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield whole conversations, oldest first."""
+
+    def erase(self, *, conversation_id: int | str | None, customer_id: str | None, at_us: int) -> dict[str, Any]:
+        """Remove what was captured up to `at_us` to the last byte, and return the receipt."""
+
+    def forget_contents(self, digests: Sequence[str], at_us: int) -> None:
+        """Remove attachments that nothing recorded has any more."""
 
     def close(self) -> None:
         """Release connections."""

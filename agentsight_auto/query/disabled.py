@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 _TEXT_FIELDS = (
@@ -90,6 +90,15 @@ class DisabledBackend:
         """Yield nothing."""
         del filters
         return iter(())
+
+    def erase(self, **_: Any) -> dict[str, Any]:
+        """Return a receipt of nothing."""
+        moments = {"requested_at": None, "finished_at": None}
+        counts = dict.fromkeys(("conversations", "messages", "attachments"), 0)
+        return {"id": None, "subject": None, **moments, **counts, "conversation_ids": [], "attachment_sha256": []}
+
+    def forget_contents(self, digests: Sequence[str], at_us: int) -> None:
+        """Do nothing."""
 
     def close(self) -> None:
         """Do nothing."""

@@ -24,7 +24,7 @@ from agentsight_auto.query.edit_values import check_changes, check_judgement, ch
 from agentsight_auto.query.filters import Filters, parse_filters
 from agentsight_auto.query.metrics import ESCALATION_ACTIONS, compute_stats
 from agentsight_auto.query.plan import plan_all, plan_page
-from agentsight_auto.store import edit
+from agentsight_auto.store import edit, erasure
 from agentsight_auto.store.attachments import AttachmentFolder
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.geo import GeoLookup
@@ -33,6 +33,7 @@ from agentsight_auto.store.schema import conversations, feedbacks, messages
 
 _EXPORT_CHUNK = 50
 _IDS_PER_STATEMENT = 500
+_ERASE_WAIT_S = 5.0
 
 
 class EmbeddedBackend:
@@ -50,6 +51,7 @@ class EmbeddedBackend:
     ) -> None:
         """Remember where things are; `link` makes the URLs of attachments, by default ``file://`` ones."""
         self._database = database
+        self._folder = attachments
         self._link = link or shapes.file_link(attachments)
         self._agent = agent
         self._geo = geo
@@ -268,6 +270,50 @@ class EmbeddedBackend:
             metadata=metadata,
         )
         return edit.update_conversation(self._database, self._agent_id, self._key(conversation_id), fields)
+
+    # -- erasing -------------------------------------------------------------------------------------------------
+
+    def erase(
+        self, *, conversation_id: int | str | None = None, customer_id: str | None = None, at_us: int
+    ) -> dict[str, Any]:
+        """Remove a conversation, or all of a customer, to the last byte; see `store.erasure`.
+
+        Returns:
+            The receipt, with the text ids of the conversations and the digests of their attachments.
+
+        Raises:
+            InvalidQueryException: not exactly one of the two ids, or an empty one.
+            NotFoundException: there is no conversation with this integer id.
+        """
+        wanted, customer = parameters.read_subject(conversation_id, customer_id)
+        database, agent_id = self._database, self._agent_id
+        erasure.resume(database, lambda *_: self._folder, wait_s=0.0)
+        if customer is not None:
+            asked = erasure.request_customer(database, agent_id, customer, at_us)
+        else:
+            if isinstance(wanted, int):
+                with database.read() as connection:
+                    wanted = self._row(connection, wanted).conversation_id
+            asked = erasure.request_conversation(database, agent_id, str(wanted), at_us)
+        receipt = erasure.run(database, asked.number, lambda *_: self._folder, wait_s=_ERASE_WAIT_S)
+        return {**receipt.shape(), "conversation_ids": asked.conversation_ids, "attachment_sha256": asked.digests}
+
+    def erasures(self) -> list[dict[str, Any]]:
+        """Return the latest receipts, newest first, at most 100."""
+        return [receipt.shape() for receipt in erasure.receipts(self._database, self._agent_id)]
+
+    def forget_contents(self, digests: Sequence[str], at_us: int) -> None:
+        """Remove attachments that no conversation has, written before `at_us`."""
+        with self._database.write() as connection:
+            lone = erasure.unreferenced(connection, self._agent_id, digests)
+            erasure.remove_files(self._folder, lone, at_us)
+
+    def tidy(self, retention_days: float | None, *, wait_s: float) -> list[dict[str, Any]]:
+        """Go on with unfinished erasures and erase what has expired, for about `wait_s` seconds; return receipts."""
+        done = erasure.resume(self._database, self._folder.of_agent, wait_s=wait_s)
+        if retention_days is not None:
+            done += erasure.expire(self._database, retention_days, self._folder.of_agent, wait_s=wait_s)
+        return [receipt.shape() for receipt in done]
 
     def close(self) -> None:
         """Close the connections that are not in use; the next call opens new ones."""

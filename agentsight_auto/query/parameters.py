@@ -138,6 +138,22 @@ def read_id(value: object) -> int | str:
     raise unreadable("conversation_id", value, "the text id, or the database id as an int")
 
 
+def read_subject(conversation_id: object, customer_id: object) -> tuple[int | str | None, str | None]:
+    """Check what an erasure is about: a conversation's id or a customer's, not both.
+
+    Raises:
+        InvalidQueryException: both, neither, or an empty one.
+    """
+    if (conversation_id is None) == (customer_id is None):
+        raise InvalidQueryException("Give a conversation's id or a customer's id to erase, and not both.")
+    if customer_id is None:
+        return read_id(conversation_id), None
+    customer = read_text("customer_id", customer_id)
+    if not customer.strip():
+        raise unreadable("customer_id", customer_id, "the id of a customer")
+    return None, customer
+
+
 def read_field(name: str, value: object, *, shortest: int = 0, longest: int = 255, trim: bool = False) -> str:
     """Check a text that an edit stores.
 

@@ -120,6 +120,21 @@ class RemoteBackend:
         """
         return self._carry_out(self._calls.update_conversation(conversation_id, changes))
 
+    def erase(
+        self, *, conversation_id: int | str | None = None, customer_id: str | None = None, at_us: int
+    ) -> dict[str, Any]:
+        """Remove a conversation, or all of a customer, to the last byte; the server's own clock says until when.
+
+        Raises:
+            InvalidQueryException: not exactly one of the two ids, or an empty one.
+            NotFoundException: there is no conversation with this integer id, or the API has no such route.
+        """
+        del at_us
+        return self._carry_out(self._calls.erase(conversation_id, customer_id))
+
+    def forget_contents(self, digests: Sequence[str], at_us: int) -> None:
+        """Do nothing: the server removes its own."""
+
     def stats(self, filters: Mapping[str, Any]) -> NoReturn:
         """Refuse: the documented API has no route for metrics.
 

@@ -123,6 +123,15 @@ class RemoteCalls:
         answered = yield from self._write("PATCH", self._path(key, "update/"), fields)
         return {**answered, "updated_fields": answered.get("updated_fields", list(fields))}
 
+    def erase(self, conversation_id: int | str | None, customer_id: str | None) -> Call[Shape]:
+        """Remove a conversation, or all of a customer, to the last byte."""
+        wanted, customer = parameters.read_subject(conversation_id, customer_id)
+        name = "customer_id" if wanted is None else "conversation" if isinstance(wanted, int) else "conversation_id"
+        answered = yield from self._write("POST", "/api/erasures/", {name: customer if wanted is None else wanted})
+        if not all(isinstance(answered.get(key), list) for key in ("conversation_ids", "attachment_sha256")):
+            self._unusable("it is no receipt")
+        return answered
+
     # -- asking --------------------------------------------------------------------------------------------------
 
     def _ask(self, request: Request) -> Call[Shape]:

@@ -31,6 +31,7 @@ ROUTE_MODULES = (
     "agentsight_auto.server.routes.conversation_edits",
     "agentsight_auto.server.routes.conversation_feedbacks",
     "agentsight_auto.server.routes.conversations",
+    "agentsight_auto.server.routes.erasures",
     "agentsight_auto.server.routes.events",
     "agentsight_auto.server.routes.feedbacks",
     "agentsight_auto.server.routes.files",
@@ -47,6 +48,7 @@ ROUTE_MODULES = (
 """Modules with `ROUTES`, a sequence of operations."""
 
 _WRITE_USES_EVERY_S = 1.0
+_TIDY_EVERY_S = 5.0
 
 
 def create_app(settings: ServerSettings) -> Starlette:
@@ -62,6 +64,7 @@ def create_app(settings: ServerSettings) -> Starlette:
         del app
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_write_uses, service)
+            tasks.start_soon(_tidy, service)
             yield
             tasks.cancel_scope.cancel()
         await anyio.to_thread.run_sync(service.close)
@@ -97,3 +100,11 @@ async def _write_uses(service: Service) -> None:
         await anyio.sleep(_WRITE_USES_EVERY_S)
         with contextlib.suppress(Exception):
             await anyio.to_thread.run_sync(service.keys.write_uses)
+
+
+async def _tidy(service: Service) -> None:
+    """Go on with erasures that were interrupted, and erase what has expired."""
+    while True:
+        with contextlib.suppress(Exception):
+            await anyio.to_thread.run_sync(service.tidy)
+        await anyio.sleep(_TIDY_EVERY_S)

@@ -18,6 +18,7 @@ from agentsight_auto.server.metrics import Metrics
 from agentsight_auto.server.settings import ServerSettings
 from agentsight_auto.server.signing import LinkSigner, load_secret
 from agentsight_auto.server.throttle import Throttle
+from agentsight_auto.store import erasure
 from agentsight_auto.store.attachments import AttachmentFolder
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.geo import GeoLookup
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from agentsight_auto.server.routing import Operation
 
 FILES_PATH = "/api/files/"
-EMBEDDED_AGENT = "default"
 _MOST_WRITERS = 8
+_TIDY_S = 0.5
 _MOST_LARGE_BODIES = 1
 
 
@@ -64,13 +65,8 @@ class Service:
         return anyio.CapacityLimiter(_MOST_LARGE_BODIES)
 
     def attachments(self, agent_id: int, agent_name: str) -> AttachmentFolder:
-        """Return the folder with the contents that this agent has sent.
-
-        One for each, as whoever knows the digest of another's content must not get it. The embedded store's agent has
-        the folder that programs without a server write to.
-        """
-        folder = self.settings.attachments_path
-        return AttachmentFolder(folder if agent_name == EMBEDDED_AGENT else folder / f"agent-{agent_id}")
+        """Return the folder with the contents that this agent has sent."""
+        return AttachmentFolder(self.settings.attachments_path).of_agent(agent_id, agent_name)
 
     def backend(self, agent: Agent, address: str) -> ServedBackend:
         """Return the store as this agent sees it; links to attachments begin with `address`."""
@@ -82,6 +78,16 @@ class Service:
             return f"{address}{FILES_PATH}{self.signer.sign(agent.id, row.id)}/"
 
         return ServedBackend(self.database, folder, agent=agent.name, geo=self._geo, link=link)
+
+    def tidy(self) -> None:
+        """Go on with unfinished erasures and erase what has expired, for a second or so at most.
+
+        Raises:
+            StoreException: the store cannot be written to now.
+        """
+        erasure.resume(self.database, self.attachments, wait_s=_TIDY_S)
+        if self.settings.retention_days is not None:
+            erasure.expire(self.database, self.settings.retention_days, self.attachments, wait_s=_TIDY_S)
 
     def close(self) -> None:
         """Write what is still to be written and close the store."""

@@ -20,6 +20,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `db` is the database file; attachments lie in the folder ``attachments`` beside it. `public_address` is how clients
     reach the server, where it stands behind a proxy (by default what they put into the ``Host`` header).
+    Conversations that ended more than `retention_days` ago are erased; None keeps all.
     """
 
     db: str = ".agentsight/agentsight.db"
@@ -40,6 +41,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     link_lifetime_s: int = 3600
     open_metrics: bool = False
     shutdown_timeout_s: float = 10.0
+    retention_days: float | None = None
 
     @property
     def db_path(self) -> Path:
@@ -66,6 +68,7 @@ _AT_LEAST: Mapping[str, float] = {
     "port": 0, "body_bytes": 1024, "batch_bytes": 1024, "attachment_bytes": 1, "attachments_bytes": 1,
     "attachments_per_request": 1, "json_depth": 4, "page_size": 1, "largest_page": 1, "requests_per_minute": 0,
     "read_timeout_s": 0.1, "link_lifetime_s": 1, "shutdown_timeout_s": 0,
+    "retention_days": 0.001,
 }  # fmt: skip
 _AT_MOST: Mapping[str, float] = {"port": 65_535, "json_depth": 200, "page_size": 100, "largest_page": 100}
 
@@ -95,6 +98,8 @@ def load_server_settings(arguments: Mapping[str, Any]) -> ServerSettings:
     except msgspec.ValidationError as error:
         raise ConfigurationException(f"A setting of the server ({_PREFIX}...) cannot be used: {error}.") from error
     for name, low in _AT_LEAST.items():
+        if getattr(settings, name) is None:
+            continue
         value, high = getattr(settings, name), _AT_MOST.get(name, float("inf"))
         if not low <= value <= high:
             bounds = f"at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"

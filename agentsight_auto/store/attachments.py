@@ -17,10 +17,13 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from agentsight_auto.exceptions import InvalidAttachmentException
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 MAX_BYTES = 25 * 1024 * 1024
 """The largest attachment that is kept."""
+
+EMBEDDED_AGENT = "default"
+"""The agent of programs that record without a server."""
 
 _CHUNK_BYTES = 1024 * 1024
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -39,6 +42,14 @@ class AttachmentFolder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    def of_agent(self, agent_id: int, agent_name: str) -> AttachmentFolder:
+        """Return the folder with the contents that an agent has sent.
+
+        One for each, as whoever knows the digest of another's content must not get it. The embedded store's agent has
+        this folder itself, which programs without a server write to.
+        """
+        return self if agent_name == EMBEDDED_AGENT else AttachmentFolder(self._folder / f"agent-{agent_id}")
 
     def write(self, data: bytes | BinaryIO) -> tuple[str, int]:
         """Keep the content and return its SHA-256 (64 hex digits) and size in bytes.
@@ -87,6 +98,11 @@ class AttachmentFolder:
     def discard(self, incoming: Incoming) -> None:
         """Remove what was received."""
         _remove(incoming.temporary)
+
+    def remove(self, digests: Iterable[str]) -> None:
+        """Remove the contents of these digests, where they are."""
+        for digest in digests:
+            _remove(self.path(digest))
 
     def path(self, sha256: str) -> Path:
         """Return where the content of this digest lies, whether it exists or not.

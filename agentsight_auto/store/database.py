@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 import weakref
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc, insert, select, update
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _READERS_KEPT = 4
+
+_LOG_RETRY_S = 0.05
 _ANOTHER_WRITE = update(agents).values(writes=agents.c.writes + 1)
 
 
@@ -94,6 +97,19 @@ class Database:
                 found = agent_row_id(connection, name)
         self._agent_ids[name] = found
         return found
+
+    def empty_log(self, wait_s: float) -> bool:
+        """Bring everything from the write-ahead log into the file and empty the log, for erasure; not in a transaction.
+
+        Readers of an older state are waited for, at most `wait_s`; False if one of them was still reading then.
+        """
+        deadline = time.monotonic() + wait_s
+        with self._in_use(), self._writing, closing(connect(self.path)) as handle:
+            while True:
+                (is_busy, _, _) = until_unlocked(handle.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone)
+                if not is_busy or time.monotonic() >= deadline:
+                    return not is_busy
+                time.sleep(_LOG_RETRY_S)
 
     def close(self) -> None:
         """Close the connections that are not in use; the next read or write opens new ones."""

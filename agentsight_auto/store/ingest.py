@@ -21,6 +21,7 @@ from agentsight_auto.store.conversation_state import ConversationState
 from agentsight_auto.store.database import Database, agent_row_id
 from agentsight_auto.store.schema import action_logs, attachments, buttons, feedbacks, messages, token_usages
 from agentsight_auto.store.summary import Summary
+from agentsight_auto.store.tombstones import erased_among
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +81,11 @@ def _checked(events: Sequence[AnyEvent]) -> tuple[list[Answer | None], list[tupl
 
 
 def _answer(batch: _Batch, checked: Sequence[tuple[int, bytes, AnyEvent]], answers: list[Answer | None]) -> None:
+    erased = erased_among(batch.connection, batch.agent_id, [event for _, _, event in checked])
+    for place in erased:
+        index, _, event = checked[place]
+        answers[index] = Answer(event.id, "duplicate")  # settled: whoever sent it must not keep it either
+    checked = [entry for place, entry in enumerate(checked) if place not in erased] if erased else checked
     statuses = _store_together(batch, [(event_id, event) for _, event_id, event in checked])
     for (index, _, _), answer in zip(checked, statuses, strict=True):
         answers[index] = answer
@@ -127,7 +133,7 @@ class _Batch:
 
     def __init__(self, connection: Connection, agent_id: int, geo: GeoLookup | None) -> None:
         self.connection = connection
-        self._agent_id = agent_id
+        self.agent_id = agent_id
         self._geo = geo
 
     def store(self, events: Sequence[tuple[bytes, AnyEvent]]) -> list[Answer]:
@@ -148,7 +154,7 @@ class _Batch:
         pks = {conversation_id: state.pk for conversation_id, state in states.items()}
         self._insert_messages(news, pks)
         self._insert_others(news, pks)
-        summaries.add_events(self.connection, self._agent_id, [event for _, event in news], pks)
+        summaries.add_events(self.connection, self.agent_id, [event for _, event in news], pks)
         summaries.rebuild(self.connection, [state.pk for state in states.values() if state.summary.is_stale])
         return answers
 
@@ -161,7 +167,7 @@ class _Batch:
                 asked.setdefault(table, []).append(event_id)
         found: dict[Table, set[bytes]] = {}
         for table, event_ids in asked.items():
-            of_agent = table.c.agent_id == self._agent_id
+            of_agent = table.c.agent_id == self.agent_id
             highest = self.connection.execute(select(func.max(table.c.event_id)).where(of_agent)).scalar() or b""
             query = select(table.c.event_id).where(of_agent)
             known = [event_id for event_id in event_ids if event_id <= highest]
@@ -171,18 +177,18 @@ class _Batch:
     def _update_conversations(self, events: Sequence[AnyEvent]) -> dict[str, ConversationState]:
         """Bring the conversations of these events up to date; return them with their database ids."""
         wanted = list({event.conversation_id: None for event in events})
-        states = load_states(self.connection, self._agent_id, wanted)
+        states = load_states(self.connection, self.agent_id, wanted)
         for event in events:
             state = states.get(event.conversation_id)
             if state is None:
                 state = ConversationState(event.conversation_id, None, event.at_us, Summary())
                 states[event.conversation_id] = state
             state.add(event)
-        write_states(self.connection, self._agent_id, states.values(), self._geo)
+        write_states(self.connection, self.agent_id, states.values(), self._geo)
         return states
 
     def _insert_messages(self, events: Sequence[tuple[bytes, AnyEvent]], pks: dict[str, int]) -> None:
-        agent_id = self._agent_id
+        agent_id = self.agent_id
         rows: list[event_rows.Row] = []
         children: dict[Table, list[event_rows.Row]] = {action_logs: [], buttons: [], attachments: []}
         first = row_id = next_id(self.connection, messages)
@@ -212,8 +218,8 @@ class _Batch:
         judgements: list[event_rows.Row] = []
         for event_id, event in events:
             if isinstance(event, TokenUsage):
-                usages.append(event_rows.token_usage_row(self._agent_id, pks[event.conversation_id], event_id, event))
+                usages.append(event_rows.token_usage_row(self.agent_id, pks[event.conversation_id], event_id, event))
             elif isinstance(event, Feedback):
-                judgements.append(event_rows.feedback_row(self._agent_id, pks[event.conversation_id], event_id, event))
+                judgements.append(event_rows.feedback_row(self.agent_id, pks[event.conversation_id], event_id, event))
         insert_rows(self.connection, token_usages, usages)
         insert_rows(self.connection, feedbacks, judgements)

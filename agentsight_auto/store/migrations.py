@@ -18,6 +18,7 @@ from agentsight_auto.store import (
     migration_0005_search,
     migration_0006_marked,
     migration_0007_order,
+    migration_0008_erasure,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(5, "search", migration_0005_search.STATEMENTS),
     Migration(6, "marked", migration_0006_marked.STATEMENTS),
     Migration(7, "order", migration_0007_order.STATEMENTS),
+    Migration(8, "erasure", migration_0008_erasure.STATEMENTS),
 )
 
 _RECORD_TABLE = (

@@ -22,6 +22,7 @@ from agentsight_auto.store.ingest import ingest_within
 from agentsight_auto.store.model_usages import ModelCall, count_calls, mark_incomplete
 from agentsight_auto.store.schema import conversations
 from agentsight_auto.store.schema_spans import spans
+from agentsight_auto.store.tombstones import is_buried
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,6 +86,9 @@ def archive(database: Database, told: Told, *, agent: str, geo: GeoLookup | None
     """
     with database.write() as connection:
         agent_id = agent_row_id(connection, agent)
+        newest_us = max((span.ended_at_us or span.started_at_us for span in told.spans), default=told.at_us)
+        if is_buried(connection, agent_id, told.conversation_id, newest_us):
+            return Archived(0)
         pk = _conversation(connection, agent_id, told, geo)
         news = _unknown(connection, agent_id, pk, told.spans)
         insert_rows(connection, spans, [_row(agent_id, pk, span) for span in news])

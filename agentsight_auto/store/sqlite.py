@@ -70,6 +70,7 @@ def connect(path: Path, *, read_only: bool = False) -> Handle:
     handle.create_function("casefold", 1, _casefold, deterministic=True)
     handle.execute("PRAGMA foreign_keys = ON")
     handle.execute("PRAGMA synchronous = NORMAL")
+    handle.execute("PRAGMA secure_delete = ON")  # what is deleted or replaced is overwritten, see erasure
     if read_only:
         handle.execute("PRAGMA query_only = ON")
         handle.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")

@@ -259,6 +259,27 @@ def continuing(clients: Clients) -> Any:
     return [visited, api.fetch_conversation("c-1")]
 
 
+def erasing(clients: Clients) -> Any:
+    """What is erased is gone; a receipt tells how much."""
+    tracker, api, manager = clients.tracker, clients.api, clients.manager
+    for name in ("e-1", "e-2", "e-3"):
+        tracker.get_or_create_conversation(name, customer_id="ben" if name == "e-3" else "mia")
+        tracker.track_human_message(f"I am {name}")
+        tracker.send_tracked_data()
+    counts = ("subject", "conversations", "messages", "attachments")
+    erased = [
+        {name: receipt[name] for name in counts}
+        for receipt in (manager.erase_conversation("e-1"), manager.erase_customer("mia"), manager.erase_customer("zoe"))
+    ]
+    refused = {
+        "erase unknown integer": outcome(lambda: manager.erase_conversation(10**9)),
+        "erase empty": outcome(lambda: manager.erase_conversation("")),
+        "erase nobody": outcome(lambda: manager.erase_customer("")),
+        "fetch erased": outcome(lambda: api.fetch_conversation("e-2")),
+    }
+    return [erased, [row["conversation_id"] for row in api.fetch_conversations()["results"]], refused]
+
+
 STORIES: dict[str, Callable[[Clients], Any]] = {
-    story.__name__: story for story in (tracking, shapes, listing, paging, editing, refusing, continuing)
+    story.__name__: story for story in (tracking, shapes, listing, paging, editing, refusing, continuing, erasing)
 }
