@@ -40,4 +40,8 @@ def bench(session: nox.Session) -> None:
     session.install("-e", ".[server]")
     session.run("python", "benchmarks/track_action.py", *session.posargs)
     session.run("python", "benchmarks/snapshot.py")
+    session.run("python", "benchmarks/capture.py")
+    session.run("python", "benchmarks/delivery.py")
+    session.run("python", "benchmarks/importing.py")
+    session.run("python", "benchmarks/instructions.py")
     session.run("python", "benchmarks/serve.py")
