@@ -25,6 +25,7 @@ _COMMANDS = (
     "agentsight_auto.cli.stats",
     "agentsight_auto.cli.export",
     "agentsight_auto.cli.import_file",
+    "agentsight_auto.cli.ui",
     "agentsight_auto.cli.erase",
     "agentsight_auto.cli.run",
     "agentsight_auto.cli.serve",

@@ -152,6 +152,18 @@ class EmbeddedBackend:
                 portion = shapes.load_conversations(connection, rows, self._link, for_export=True)
             yield from portion
 
+    def export_selected(self, keys: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """Yield the whole conversations of these database ids, as `export_conversations` does; others are left out."""
+        for start in range(0, len(keys), _EXPORT_CHUNK):
+            own = (
+                conversations.c.agent_id == self._agent_id,
+                conversations.c.id.in_(keys[start : start + _EXPORT_CHUNK]),
+            )
+            with self._database.read() as connection:
+                rows = connection.execute(select(conversations).where(*own).order_by(conversations.c.id)).all()
+                portion = shapes.load_conversations(connection, rows, self._link, for_export=True)
+            yield from portion
+
     def known_event_ids(self, event_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return, for those events that are stored as messages, the message's id and its conversation's database id."""
         wanted = {raw: text for text in event_ids if (raw := _event_bytes(text)) is not None}

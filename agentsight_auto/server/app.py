@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from agentsight_auto.server.access_log import Observation
+from agentsight_auto.server.dashboard import site
 from agentsight_auto.server.errors import no_such_page
 from agentsight_auto.server.routing import Endpoint, Operation
 from agentsight_auto.server.service import Service
@@ -51,13 +52,13 @@ _WRITE_USES_EVERY_S = 1.0
 _TIDY_EVERY_S = 5.0
 
 
-def create_app(settings: ServerSettings) -> Starlette:
-    """Return the application.
+def create_app(settings: ServerSettings, *, local_agent: str | None = None) -> Starlette:
+    """Return the application; its dashboard shows a `local_agent` to this machine without a sign-in.
 
     Raises:
         StoreException: the database cannot be opened.
     """
-    service = Service(settings, operations())
+    service = Service(settings, operations(), local_agent)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -69,7 +70,9 @@ def create_app(settings: ServerSettings) -> Starlette:
             tasks.cancel_scope.cancel()
         await anyio.to_thread.run_sync(service.close)
 
-    app = Starlette(routes=routes_of(service), lifespan=lifespan, exception_handlers={404: _not_found})
+    app = Starlette(
+        routes=[*routes_of(service), *site.routes_of(service)], lifespan=lifespan, exception_handlers={404: _not_found}
+    )
     app.router.redirect_slashes = False
     app.add_middleware(Observation, observe=service.metrics.observe, now_us=service.clock.now_us)
     app.state.service = service

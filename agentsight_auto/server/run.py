@@ -48,13 +48,13 @@ def address_of(settings: ServerSettings, listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def open_app(settings: ServerSettings) -> Starlette:
-    """Return the application over an opened store.
+def open_app(settings: ServerSettings, *, local_agent: str | None = None) -> Starlette:
+    """Return the application over an opened store; see `create_app`.
 
     Raises:
         StoreException: the database cannot be opened.
     """
-    return create_app(settings)
+    return create_app(settings, local_agent=local_agent)
 
 
 def first_key(app: Starlette, *, agent: str) -> str | None:

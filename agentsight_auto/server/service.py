@@ -23,12 +23,15 @@ from agentsight_auto.store.attachments import AttachmentFolder
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.geo import GeoLookup
 from agentsight_auto.store.keys import Agent
+from agentsight_auto.store.sessions import SessionLimits
 
 if TYPE_CHECKING:
     from agentsight_auto.server.routing import Operation
 
 FILES_PATH = "/api/files/"
 _MOST_WRITERS = 8
+_SIGN_INS_PER_MINUTE = 10
+"""From one address."""
 _TIDY_S = 0.5
 _MOST_LARGE_BODIES = 1
 
@@ -40,8 +43,14 @@ class Service:
         StoreException: the database cannot be opened.
     """
 
-    def __init__(self, settings: ServerSettings, operations: Sequence[Operation]) -> None:
+    def __init__(
+        self, settings: ServerSettings, operations: Sequence[Operation], local_agent: str | None = None
+    ) -> None:
         self.settings = settings
+        self.local_agent = local_agent
+        """Whose conversations the dashboard shows without a sign-in; None asks everyone for one."""
+        self.session_limits = SessionLimits(settings.session_idle_s, settings.session_lifetime_s)
+        self.sign_in_throttle = Throttle(_SIGN_INS_PER_MINUTE)
         self.operations = operations
         self.metrics = Metrics()
         self.database = Database.open(settings.db_path)

@@ -39,6 +39,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: int = 60_000
     read_timeout_s: float = 60.0
     link_lifetime_s: int = 3600
+    session_idle_s: int = 1800
+    session_lifetime_s: int = 43_200
     open_metrics: bool = False
     shutdown_timeout_s: float = 10.0
     retention_days: float | None = None
@@ -67,7 +69,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 _AT_LEAST: Mapping[str, float] = {
     "port": 0, "body_bytes": 1024, "batch_bytes": 1024, "attachment_bytes": 1, "attachments_bytes": 1,
     "attachments_per_request": 1, "json_depth": 4, "page_size": 1, "largest_page": 1, "requests_per_minute": 0,
-    "read_timeout_s": 0.1, "link_lifetime_s": 1, "shutdown_timeout_s": 0,
+    "read_timeout_s": 0.1, "link_lifetime_s": 1, "session_idle_s": 1, "session_lifetime_s": 1, "shutdown_timeout_s": 0,
     "retention_days": 0.001,
 }  # fmt: skip
 _AT_MOST: Mapping[str, float] = {"port": 65_535, "json_depth": 200, "page_size": 100, "largest_page": 100}

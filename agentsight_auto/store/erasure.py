@@ -23,7 +23,6 @@ from agentsight_auto._clock import iso_from_us
 from agentsight_auto.store import search_index
 from agentsight_auto.store.attachments import AttachmentFolder
 from agentsight_auto.store.bulk import in_slices, update_rows
-from agentsight_auto.store.conversation_state import searched_names
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.schema import agents, attachments, conversations, messages
 from agentsight_auto.store.schema_erasure import erasing, erasures
@@ -126,7 +125,7 @@ def _hide(connection: Connection, agent_id: int, subject: str, pks: Sequence[int
         hidden = ("conversation_id", "name", "customer_id", "is_deleted", "deleted_at_us")
         values = [(new[row.id], None, None, True, at_us, row.id) for row in rows]
         update_rows(connection, conversations, hidden, values)
-        found_by = [(row.id, searched_names(*row[1:]), searched_names(new[row.id], None, None)) for row in rows]
+        found_by = [(row.id, (row[1], row[2], row[3]), (new[row.id], None, None)) for row in rows]
         search_index.change_names(connection, agent_id, found_by)
     return int(number)
 

@@ -19,6 +19,7 @@ from agentsight_auto.store import (
     migration_0006_marked,
     migration_0007_order,
     migration_0008_erasure,
+    migration_0009_sessions,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(6, "marked", migration_0006_marked.STATEMENTS),
     Migration(7, "order", migration_0007_order.STATEMENTS),
     Migration(8, "erasure", migration_0008_erasure.STATEMENTS),
+    Migration(9, "sessions", migration_0009_sessions.STATEMENTS),
 )
 
 _RECORD_TABLE = (

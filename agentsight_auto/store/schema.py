@@ -337,3 +337,14 @@ api_keys = Table(
     Index(None, "agent_id"),
     sqlite_autoincrement=True,  # a list of keys never shows one number for two keys
 )
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id_hash", LargeBinary(32), primary_key=True, comment="SHA-256 of the id in the cookie"),
+    _agent(),
+    Column("key_id", Big, ForeignKey("api_keys.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at_us", Big, nullable=False),
+    Column("seen_at_us", Big, nullable=False),
+    Index(None, "key_id"),
+)

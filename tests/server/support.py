@@ -72,9 +72,9 @@ class Client:
 class Served:
     """The application with its lifespan, in an event loop of its own."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, *, local_agent: str | None = None, **settings: Any) -> None:
         self.settings = ServerSettings(db=str(folder / "agentsight.db"), **settings)
-        self.app: Starlette = create_app(self.settings)
+        self.app: Starlette = create_app(self.settings, local_agent=local_agent)
         self.service: Service = self.app.state.service
         self._stack = ExitStack()
 

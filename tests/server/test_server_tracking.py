@@ -207,7 +207,7 @@ def test_the_slash_at_the_end_is_load_bearing(served: Served) -> None:
     """Without it, and on paths that are no route, the answer is an HTML page and 404, with or without a key."""
     client = served.client()
     for asked in (client, served.stranger()):
-        for path in ("/api/track", "/api/conversations", "/api/conversations/1", "/api/nothing/", "/", "/api/"):
+        for path in ("/api/track", "/api/conversations", "/api/conversations/1", "/api/nothing/", "/nothing/", "/api/"):
             answer = asked.request("POST", path, json=MESSAGE)
             assert answer.status_code == 404
             assert answer.headers["content-type"].startswith("text/html")

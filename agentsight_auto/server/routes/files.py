@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from starlette.responses import FileResponse, Response
 
-from agentsight_auto.query.served import find_attachment
+from agentsight_auto.query.served import StoredFile, find_attachment
 from agentsight_auto.server import errors
 from agentsight_auto.server.errors import json_response
 from agentsight_auto.server.incoming_files import check_space
@@ -36,6 +37,11 @@ def fetch(call: Call) -> Response:
     path = service.attachments(signed[0], file.agent).path(file.sha256)
     if not path.exists():
         raise errors.not_found()
+    return file_response(path, file)
+
+
+def file_response(path: Path, file: StoredFile) -> Response:
+    """Return an attachment to be saved, never shown in place."""
     media_type = file.mime_type if _MEDIA_TYPE.fullmatch(file.mime_type) else "application/octet-stream"
     return FileResponse(path, headers=_SAFE_HEADERS, media_type=media_type, filename=_base_name(file.filename))
 
