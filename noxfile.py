@@ -35,6 +35,14 @@ def lowest(session: nox.Session) -> None:
 
 
 @nox.session
+def lowest_web(session: nox.Session) -> None:
+    """The integrations of web frameworks, workers and clients with the oldest versions that are supported."""
+    session.install("-e", ".[integrations-test]")
+    session.install("-r", "tests/lowest-web.txt")
+    session.run("pytest", "tests/integrations", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Print the cost of recording, and of serving, as ratios to named baselines."""
     session.install("-e", ".[server]")
@@ -45,3 +53,6 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/importing.py")
     session.run("python", "benchmarks/instructions.py")
     session.run("python", "benchmarks/serve.py")
+    session.run("python", "benchmarks/ingest.py")
+    session.install("openai")
+    session.run("python", "benchmarks/openai_call.py")

@@ -5,12 +5,16 @@ In: the id of a conversation or of a customer. Out: a receipt. Loses: what it is
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from ._runtime import Runtime
 from .deliver.erasing import Unwanted, erase_from_outbox
+
+if TYPE_CHECKING:
+    from .query.backend import Backend
 
 _PROCESSES_WAIT_S = 5.0
 
@@ -31,16 +35,36 @@ def erase(
     """
     backend = runtime.backend()
     at_us = runtime.clock.now_us()
-    receipt = backend.erase(conversation_id=conversation_id, customer_id=customer_id, at_us=at_us)
     settings = runtime.settings
+    first, digests = None, set[str]()
+    if customer_id and conversation_id is None and not settings.disabled:
+        # What waits or was refused names its conversation only: it goes while the store still knows whose that is, so
+        # that an erasure which is killed after the store has forgotten leaves none of it.
+        unwanted = Unwanted(_conversations_of(backend, customer_id), customer_id, at_us)
+        first, digests, _ = erase_from_outbox(settings.outbox_path, unwanted, wait_s=0)
+    receipt = backend.erase(conversation_id=conversation_id, customer_id=customer_id, at_us=at_us)
     if settings.disabled:
         return receipt
-    digests = set(receipt.pop("attachment_sha256"))
+    digests.update(receipt.pop("attachment_sha256"))
     unwanted = Unwanted(receipt["conversation_ids"], customer_id, at_us)
     swept, gone, kept = erase_from_outbox(settings.outbox_path, unwanted, wait_s=_PROCESSES_WAIT_S)
+    swept = swept if first is None else swept.after(first)
     lone = sorted((gone | digests) - kept)
     if settings.is_remote:
         runtime.attachments().remove(lone)
     else:
         backend.forget_contents(lone, at_us)
     return {**receipt, "outbox": msgspec.to_builtins(swept)}
+
+
+def _conversations_of(backend: Backend, customer_id: str) -> list[str]:
+    """Return the text ids of a customer's conversations, hidden ones too."""
+    ids: list[str] = []
+    filters = {"customer_id": customer_id, "include_deleted": True}
+    cursor: str | None = None
+    while True:
+        page = backend.fetch_conversations(page=1, page_size=100, cursor=cursor, count=False, filters=filters)
+        ids += [row["conversation_id"] for row in page["results"]]
+        if page["next"] is None:
+            return ids
+        cursor = dict(parse_qsl(urlsplit(page["next"]).query)).get("cursor", page["next"])

@@ -121,6 +121,7 @@ def open_embedded(settings: Settings) -> EmbeddedBackend:
     """
     with _import_of_heavy_modules():
         from .query.embedded import EmbeddedBackend  # noqa: PLC0415 - loads SQLAlchemy
+        from .query.lifecycle import Rules  # noqa: PLC0415
         from .store.database import Database  # noqa: PLC0415
         from .store.geo import GeoLookup  # noqa: PLC0415
 
@@ -135,6 +136,7 @@ def open_embedded(settings: Settings) -> EmbeddedBackend:
         AttachmentFolder(settings.attachments_path),
         geo=GeoLookup(None if settings.geoip_db is None else Path(settings.geoip_db)),
         escalation_actions=settings.escalation_actions,
+        rules=Rules(settings.escalation_actions, settings.resolution_actions, settings.idle_after),
     )
 
 

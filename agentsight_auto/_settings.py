@@ -127,6 +127,15 @@ def _path(value: Any) -> str:
     return str(Path(text).expanduser().absolute())
 
 
+def _idle_after(value: Any) -> tuple[str, ...]:
+    parts = _names([value] if isinstance(value, (int, float)) else value)
+    for part in parts:
+        _number(0.01, 60 * 24 * 365)(part.rpartition("=")[2])
+    if not parts:
+        raise ValueError("expected minutes, or source=minutes")
+    return parts
+
+
 def _refuse(_: object) -> Any:
     """Stand for processors of the environment that cannot be used: with it every text is replaced by a marker."""
     raise ConfigurationException
@@ -265,6 +274,24 @@ SETTINGS = (
         "Action names that count as a hand-over to a human.",
     ),
     Setting(
+        "resolution_actions",
+        "AGENTSIGHT_RESOLUTION_ACTIONS",
+        _names,
+        "Action names that count as a conversation resolved.",
+    ),
+    Setting(
+        "idle_after",
+        "AGENTSIGHT_IDLE_AFTER",
+        _idle_after,
+        "Minutes without a word after which a conversation is idle; `source=minutes` for one source.",
+    ),
+    Setting(
+        "baggage_hosts",
+        "AGENTSIGHT_BAGGAGE_HOSTS",
+        _names,
+        "Hosts that get the conversation id with requests of httpx and requests: names, or `*.example.com`; see Web.",
+    ),
+    Setting(
         "instrument",
         "AGENTSIGHT_INSTRUMENT",
         _names,
@@ -314,6 +341,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: float | None = None
     geoip_db: str | None = None
     escalation_actions: tuple[str, ...] = ("fallback_to_human", "open_ticket", "ticket", "contact_human")
+    resolution_actions: tuple[str, ...] = ("resolve_conversation",)
+    idle_after: tuple[str, ...] = ("30",)
+    baggage_hosts: tuple[str, ...] = ()
     instrument: tuple[str, ...] = ()
     capture_messages: bool = False
     token_handler_type: str | None = None

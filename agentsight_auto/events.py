@@ -115,6 +115,19 @@ AnyEvent = Union[  # noqa: UP007 - msgspec reads the union at run time, on Pytho
 ]
 
 
+ESCALATED_BY = "fallback_to_human"
+"""The documented action that hands a conversation over to a human: what `escalate` records."""
+
+RESOLVED_BY = "resolve_conversation"
+"""The action that ends a conversation with its purpose reached: what `resolve` records."""
+
+
+def lifecycle_metadata(action_name: str, note: str | None) -> dict[str, Json]:
+    """Return the metadata of the action that moves a conversation, with the reason or note of whoever did."""
+    outcome = "escalated" if action_name == ESCALATED_BY else "resolved"
+    return {"lifecycle": outcome} if note is None else {"lifecycle": outcome, "reason": note}
+
+
 class UnreadableEvent(ValueError):
     """A line is not the JSON of an event of this version."""
 

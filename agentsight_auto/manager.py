@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from . import _runtime
 from ._erasure import erase
 from .enums import Sentiment
-from .events import ConversationStarted, Event, Feedback
+from .events import ESCALATED_BY, RESOLVED_BY, Action, ConversationStarted, Event, Feedback, lifecycle_metadata
 from .exceptions import InvalidConversationDataException
 from .query.edit_values import check_changes, check_judgement
 from .snapshot.redaction import mask_secrets
@@ -69,6 +69,30 @@ class ConversationManager:
             kept = self._processed(event)
             sentiment, comment, metadata = kept.sentiment, kept.comment, kept.metadata
         return backend.submit_feedback(conversation_id, sentiment, comment, metadata, event_id=event_id, at_us=at_us)
+
+    def resolve_conversation(self, conversation_id: int | str, note: str | None = None) -> dict[str, Any]:
+        """Record that the conversation has reached its purpose; returns ``{"id", "conversation_id", "action_name"}``.
+
+        A later message of the customer reopens it.
+        """
+        return self._end(conversation_id, RESOLVED_BY, note)
+
+    def escalate_conversation(self, conversation_id: int | str, reason: str | None = None) -> dict[str, Any]:
+        """Record that a human takes over; returns ``{"id", "conversation_id", "action_name"}``.
+
+        It is the documented action `fallback_to_human`. A later message of the customer reopens the conversation.
+        """
+        return self._end(conversation_id, ESCALATED_BY, reason)
+
+    def _end(self, conversation_id: int | str, action_name: str, note: str | None) -> dict[str, Any]:
+        runtime = self._runtime
+        at_us = runtime.clock.now_us()
+        event_id = runtime.ids.next(at_us)
+        if note is not None and not runtime.settings.disabled:
+            told = lifecycle_metadata(action_name, note)
+            kept = self._processed(Action(event_id, str(conversation_id), at_us, action_name, metadata=told))
+            note = (kept.metadata or {}).get("reason")
+        return runtime.backend().end_conversation(conversation_id, action_name, note, event_id=event_id, at_us=at_us)
 
     def rename_conversation(self, conversation_id: int | str, name: str) -> dict[str, Any]:
         """Set the name, 1 to 255 characters; returns ``{"id", "conversation_id", "name"}``.

@@ -211,6 +211,14 @@ class ConversationTracker:
         """Add to the conversation's token usage; see `ConversationScope.track_token_usage`."""
         self._scope().track_token_usage(prompt_tokens, completion_tokens, total_tokens, embedding_tokens)
 
+    def resolve(self, note: str | None = None) -> None:
+        """Record that the conversation has reached its purpose; see `ConversationScope.resolve`."""
+        self._scope().resolve(note)
+
+    def escalate(self, reason: str | None = None) -> None:
+        """Record that the conversation is handed over to a human; see `ConversationScope.escalate`."""
+        self._scope().escalate(reason)
+
     def get_token_usage(self) -> TokenTotals:
         """Return the tokens recorded since the last send; zeros outside any conversation."""
         frame = live_frame(self._runtime)

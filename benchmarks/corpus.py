@@ -89,7 +89,7 @@ class Corpus:
         )  # fmt: skip
 
     def _text(self, rng: random.Random) -> str:
-        wanted = max(8, min(2_000, rng.lognormvariate(4.92, 0.7)))
+        wanted = max(8, min(2_000, rng.lognormvariate(4.99, 0.7)))
         words = rng.choices(self._words, cum_weights=self._weights, k=max(2, int(wanted / 5.1)))
         for place in range(rng.randrange(200), len(words), 200):
             words[place] = rng.choice(("#{}", "AB-{}", "{}@example.com")).format(rng.randrange(10**9))

@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 from unittest import mock
 
 from corpus import Corpus
@@ -58,8 +59,20 @@ def without_search() -> Iterator[None]:
         yield
 
 
-def ours(folder: Path, portions: Sequence[list[AnyEvent]], *, with_search: bool) -> float:
-    """Return the seconds that ingest takes; every batch is committed before the next."""
+class Took(NamedTuple):
+    """Seconds by the clock, and of a processor."""
+
+    wall: float
+    busy: float
+
+
+def took(begun: float, busy: float) -> Took:
+    """Return what was taken since."""
+    return Took(time.perf_counter() - begun, time.process_time() - busy)
+
+
+def ours(folder: Path, portions: Sequence[list[AnyEvent]], *, with_search: bool) -> Took:
+    """Return what ingest takes; every batch is committed before the next."""
     path = folder / ("searched.db" if with_search else "plain.db")
     if not with_search:
         with without_search():
@@ -67,14 +80,14 @@ def ours(folder: Path, portions: Sequence[list[AnyEvent]], *, with_search: bool)
     return _ingest(path, portions)
 
 
-def _ingest(path: Path, portions: Sequence[list[AnyEvent]]) -> float:
+def _ingest(path: Path, portions: Sequence[list[AnyEvent]]) -> Took:
     database = Database.open(path)
-    begun = time.perf_counter()
+    begun, busy = time.perf_counter(), time.process_time()
     for events in portions:
         ingest(database, events)
-    seconds = time.perf_counter() - begun
+    taken = took(begun, busy)
     database.close()
-    return seconds
+    return taken
 
 
 class Rows:
@@ -108,13 +121,13 @@ def _texts(connection: sqlite3.Connection, portion: dict[str, list[tuple[object,
     return [(key, "\n".join(texts)) for key, texts in said.items()]
 
 
-def raw(folder: Path, rows: Rows, *, with_search: bool) -> float:
-    """Return the seconds that one executemany a table and batch takes, each batch committed."""
+def raw(folder: Path, rows: Rows, *, with_search: bool) -> Took:
+    """Return what one executemany a table and batch takes, each batch committed."""
     path = folder / "raw.db"
     Database.open(path).close()
     with closing(connect(path)) as connection:
         connection.execute("INSERT INTO agents (id, name) VALUES (1, 'default')")
-        begun = time.perf_counter()
+        begun, busy = time.perf_counter(), time.process_time()
         for portion, texts in zip(rows.portions, rows.texts, strict=True):
             connection.execute("BEGIN IMMEDIATE")
             for table, of_table in portion.items():
@@ -124,7 +137,7 @@ def raw(folder: Path, rows: Rows, *, with_search: bool) -> float:
             if with_search:
                 connection.executemany("INSERT INTO message_search (rowid, content) VALUES (?, ?)", texts)
             connection.execute("COMMIT")
-        return time.perf_counter() - begun
+        return took(begun, busy)
 
 
 def compare(folder: Path, conversations: int, rounds: int) -> tuple[float, int]:
@@ -139,22 +152,19 @@ def compare(folder: Path, conversations: int, rounds: int) -> tuple[float, int]:
         "ingest, no search index": lambda at: ours(at, portions, with_search=False),
         "ingest, search index": lambda at: ours(at, portions, with_search=True),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in cases}
-    processor: dict[str, list[float]] = {name: [] for name in cases}
+    seconds: dict[str, list[Took]] = {name: [] for name in cases}
     for _ in range(rounds):
         for name, run in cases.items():
             with tempfile.TemporaryDirectory(dir=folder) as fresh:
-                begun = time.process_time()
                 seconds[name].append(run(Path(fresh)))
-                processor[name].append(time.process_time() - begun)
-    median = {name: statistics.median(times) for name, times in seconds.items()}
+    median = {name: statistics.median(one.wall for one in times) for name, times in seconds.items()}
     print(f"{number:,} events in batches of {BATCH_EVENTS:,}, each committed; {rounds} rounds")
-    busy = {name: statistics.median(times) for name, times in processor.items()}
+    busy = {name: statistics.median(one.busy for one in times) for name, times in seconds.items()}
     print(f"{'':34} {'events/s':>10} {'of raw':>7} {'of raw with index':>18} {'CPU us/event':>13} {'of raw':>7}")
-    for name, took in median.items():
-        of_raw, of_indexed = (median[base] / took for base in ("raw executemany", "raw executemany, search index"))
+    for name, wall in median.items():
+        of_raw, of_indexed = (median[base] / wall for base in ("raw executemany", "raw executemany, search index"))
         cpu, of_cpu = busy[name] / number * 1e6, busy["raw executemany"] / busy[name]
-        print(f"{name:34} {number / took:10,.0f} {of_raw:7.2f} {of_indexed:18.2f} {cpu:13.1f} {of_cpu:7.2f}")
+        print(f"{name:34} {number / wall:10,.0f} {of_raw:7.2f} {of_indexed:18.2f} {cpu:13.1f} {of_cpu:7.2f}")
     print("asked: without the search index 0.50 of raw, with it 0.33")
     return number / median["ingest, search index"], number
 

@@ -6,7 +6,10 @@ same rounds, by a statement written by hand for that question alone on the same 
 
 Run:    python benchmarks/search.py build [--conversations N] [--folder F] [--seconds S]
         python benchmarks/search.py [--conversations N] [--folder F] [--rounds R] [--only TEXT]
-Prints: for each question p50 and p95 in ms, the figure asked for, the floor; then the size of the store.
+        python benchmarks/search.py live [--conversations N] [--folder F]
+Prints: for each question p50 and p95 in ms, by the clock and of processor time (what remains of the clock on a busy
+        machine), the figure asked for, the floor; then the size of the store. `live` goes on storing into the store:
+        messages a second in batches of a thousand, each found by its words as soon as it is stored.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ from agentsight_auto.store.attachments import AttachmentFolder
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.ingest import ingest
 
+LIVE_BATCH = 170
+"""Conversations stored together live: about a thousand messages."""
 BATCH = 1_000
 """Conversations stored together while the store is made."""
 _LISTED = (
@@ -122,6 +127,13 @@ def _has_text(filters: dict[str, Any]) -> bool:
     return bool({"message_contains", "search", "name", "customer_id__icontains"} & filters.keys())
 
 
+class Took(NamedTuple):
+    """What one call took, in ms: by the clock, and of a processor."""
+
+    wall: float
+    busy: float
+
+
 class Report:
     """The lines of the table, and whether all figures were reached."""
 
@@ -129,25 +141,24 @@ class Report:
         """Begin with nothing missed."""
         self.missed = 0
 
-    def line(self, name: str, times_ms: list[float], asked_ms: float, floor_ms: float | None, note: str = "") -> None:
+    def line(self, name: str, times: list[Took], asked_ms: float, floor_ms: float | None, note: str = "") -> None:
         """Print one line."""
-        ordered = sorted(times_ms)
-        p95 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
-        reached = p95 <= asked_ms
-        self.missed += not reached
-        floor = "" if floor_ms is None else f"{floor_ms:9.2f}"
-        verdict = "" if reached else "  falls short"
-        print(
-            f"{name:46} {statistics.median(times_ms):9.2f} {p95:9.2f} {asked_ms:8.0f} {floor:>9} {note}{verdict}",
-            flush=True,
+        wall, busy = sorted(took.wall for took in times), sorted(took.busy for took in times)
+        place = min(len(times) - 1, int(len(times) * 0.95))
+        self.missed += wall[place] > asked_ms
+        floor = "" if floor_ms is None else f"{floor_ms:.2f}"
+        verdict = (
+            "" if wall[place] <= asked_ms else "  falls short" + (" by the clock" if busy[place] <= asked_ms else "")
         )
+        numbers = f"{statistics.median(wall):8.2f} {wall[place]:8.2f} {statistics.median(busy):8.2f} {busy[place]:8.2f}"
+        print(f"{name:44} {numbers} {asked_ms:6.0f} {floor:>8} {note}{verdict}", flush=True)
 
 
-def timed(call: Callable[[], Any]) -> tuple[float, Any]:
-    """Return how long a call took in ms, and what it answered."""
-    begun = time.perf_counter()
+def timed(call: Callable[[], Any]) -> tuple[Took, Any]:
+    """Return how long a call took, and what it answered."""
+    begun, busy = time.perf_counter(), time.process_time()
     answer = call()
-    return (time.perf_counter() - begun) * 1e3, answer
+    return Took((time.perf_counter() - begun) * 1e3, (time.process_time() - busy) * 1e3), answer
 
 
 def measure(folder: Path, size: int, rounds: int, only: str) -> int:
@@ -155,11 +166,12 @@ def measure(folder: Path, size: int, rounds: int, only: str) -> int:
     path, corpus, report = store_path(folder, size), Corpus(), Report()
     database = Database.open(path)
     with closing(sqlite3.connect(path)) as by_hand:
-        print(f"{'first page of 10':46} {'p50 ms':>9} {'p95 ms':>9} {'asked':>8} {'floor':>9}")
+        print(f"{'ms':44} {'p50':>8} {'p95':>8} {'CPU p50':>8} {'CPU p95':>8} {'asked':>6} {'floor':>8}")
+        print("first page of 10")
         for question in pages(corpus):
             if only in question.name:
                 measure_page(backend(database), by_hand, question, rounds, report)
-        print(f"{'exact count, nothing remembered':46}")
+        print("exact count, nothing remembered")
         for question in counts(corpus):
             if only in question.name:
                 measure_count(database, question, report)
@@ -179,13 +191,14 @@ def measure_page(
     reader: EmbeddedBackend, by_hand: sqlite3.Connection, question: Question, rounds: int, report: Report
 ) -> None:
     """Ask for a first page in turns with the statement by hand."""
-    times, floors = [], []
+    times: list[Took] = []
+    floors: list[float] = []
     reader.fetch_conversations(count=False, filters=question.filters)
     for number in range(rounds):
         times.append(timed(lambda: reader.fetch_conversations(count=False, filters=question.filters))[0])
         if question.floor is not None and (number < 5 or floors[0] < 50):
-            floors.append(timed(lambda: by_hand.execute(question.floor or "").fetchall())[0])
-        if times[-1] > 500 and number >= 4:
+            floors.append(timed(lambda: by_hand.execute(question.floor or "").fetchall())[0].wall)
+        if times[-1].wall > 500 and number >= 4:
             break
     report.line(question.name, times, question.asked_ms, statistics.median(floors) if floors else None)
 
@@ -201,7 +214,7 @@ def measure_count(database: Database, question: Question, report: Report) -> Non
     reader.fetch_conversations(page_size=1, filters=question.filters)
     again, _ = timed(lambda: reader.fetch_conversations(page_size=1, filters=question.filters))
     asked = question.asked_ms or (50.0 if total < 10_000 else 250.0)
-    report.line(question.name, times, asked, None, f"{total:>9,} match, again {again:6.1f} ms")
+    report.line(question.name, times, asked, None, f"{total:>9,} match, again {again.wall:.1f} ms")
 
 
 def measure_others(database: Database, rounds: int, report: Report) -> None:
@@ -258,7 +271,7 @@ def build(folder: Path, size: int, seconds: float) -> None:
     bounds = [(first, min(first + BATCH, size)) for first in range(start, size, BATCH)]
     with multiprocessing.Pool(1) as pool:  # making the texts takes as long as storing them
         for events in pool.imap(_portion, bounds):
-            times.append(timed(lambda told=events: ingest(database, told))[0])
+            times.append(timed(lambda told=events: ingest(database, told))[0].wall)
             said += sum(isinstance(event, Message) for event in events)
             start += BATCH
             if time.monotonic() > deadline:
@@ -269,6 +282,27 @@ def build(folder: Path, size: int, seconds: float) -> None:
     if times:
         print(f"{start:,} of {size:,}; {said / spent:,.0f} messages a second, slowest batch {max(times):.0f} ms")
     print("whole" if start >= size else "to be continued")
+
+
+def live(folder: Path, size: int) -> None:
+    """Store twenty thousand messages more in batches of about a thousand, and look for the last of each."""
+    database, corpus = Database.open(store_path(folder, size)), Corpus()
+    reader, times, said = backend(database), [], 0
+    first = 10_000_000 + time.time_ns() // 10**9 % 10**6 * 1_000
+    for number in range(first, first + 20 * LIVE_BATCH, LIVE_BATCH):
+        told = [event for events in corpus.conversations(number, number + LIVE_BATCH) for event in events]
+        stored = [event for event in told if isinstance(event, Message)]
+        times.append(timed(lambda told=told: ingest(database, told))[0])
+        said += len(stored)
+        word = max(stored[-1].content.split(), key=len)
+        found = reader.fetch_conversations(count=False, filters={"message_contains": word})["results"]
+        assert any(shape["conversation_id"] == stored[-1].conversation_id for shape in found), word
+    wall, busy = (sum(getattr(took, name) for took in times) / 1e3 for name in ("wall", "busy"))
+    print(f"{said:,} messages in {len(times)} batches: {said / wall:,.0f} a second, {said / busy:,.0f} a second of CPU")
+    print(
+        f"slowest batch {max(took.wall for took in times):.0f} ms; each found at once (asked 15,000, found within 2 s)"
+    )
+    database.close()
 
 
 _corpus: Corpus | None = None
@@ -283,7 +317,7 @@ def _portion(bounds: tuple[int, int]) -> list[AnyEvent]:
 def main() -> int:
     """Read the arguments; return 1 if a figure was not reached."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", nargs="?", choices=("build", "measure"), default="measure")
+    parser.add_argument("command", nargs="?", choices=("build", "live", "measure"), default="measure")
     parser.add_argument("--conversations", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, default=Path("/tmp/agentsight-bench"))
     parser.add_argument("--seconds", type=float, default=86_400)
@@ -292,6 +326,9 @@ def main() -> int:
     given = parser.parse_args()
     if given.command == "build":
         build(given.folder, given.conversations, given.seconds)
+        return 0
+    if given.command == "live":
+        live(given.folder, given.conversations)
         return 0
     return 1 if measure(given.folder, given.conversations, given.rounds, given.only) else 0
 

@@ -156,12 +156,23 @@ def started(*command: str) -> Iterator[tuple[int, str]]:
         process.wait(20)
 
 
-def time_case(connections: list[Connection], case: Case, bodies: list[bytes]) -> tuple[float, bool]:
-    """Send the bodies over the connections; return the seconds, and whether every event was answered as it should."""
+def time_case(
+    connections: list[Connection], case: Case, bodies: list[bytes], each_s: list[float]
+) -> tuple[float, bool]:
+    """Send the bodies over the connections; return the seconds, and whether every event was answered as it should.
+
+    The seconds of each request go to `each_s`.
+    """
     shares = [bodies[number :: len(connections)] for number in range(len(connections))]
 
+    def send(connection: Connection, body: bytes) -> bytes:
+        started_s = time.perf_counter()
+        answer = connection.send(body, is_compressed=case.is_compressed)
+        each_s.append(time.perf_counter() - started_s)
+        return answer
+
     def send_share(number: int) -> list[bytes]:
-        return [connections[number].send(body, is_compressed=case.is_compressed) for body in shares[number]]
+        return [send(connections[number], body) for body in shares[number]]
 
     with ThreadPoolExecutor(len(connections)) as threads:
         started_s = time.perf_counter()
@@ -174,11 +185,12 @@ def time_case(connections: list[Connection], case: Case, bodies: list[bytes]) ->
     return took_s, not statuses and told + again == EVENTS * len(bodies) and told >= 4 * again
 
 
-def run(rounds: int, connections: int, folder: Path) -> tuple[dict[str, list[float]], bool]:
-    """Return the seconds per request of each case and round, and whether all was answered and stored as it should."""
+def run(rounds: int, connections: int, folder: Path) -> tuple[dict[str, list[float]], dict[str, list[float]], bool]:
+    """Return, by case, the seconds per request of each round, and of each request; and whether all is as it should."""
     ids = IdSource()
     db = folder / "agentsight.db"
     seconds: dict[str, list[float]] = {case.name: [] for case in CASES}
+    each: dict[str, list[float]] = {case.name: [] for case in CASES}
     is_right, sent = True, 0
     plain_server = started(__file__, "--plain")
     batch_server = started("-m", "agentsight_auto", "serve", "--port", "0", "--db", str(db), "--json", "--quiet")
@@ -192,13 +204,15 @@ def run(rounds: int, connections: int, folder: Path) -> tuple[dict[str, list[flo
                 known = bodies
                 sent += EVENTS * len(bodies) if case.status == "stored" else 0
                 encoded = [gzip.compress(body, 6) for body in bodies] if case.is_compressed else bodies
-                took_s, was_right = time_case(plain if case.is_plain else batch, case, encoded)
+                took_s, was_right = time_case(
+                    plain if case.is_plain else batch, case, encoded, each[case.name] if number else []
+                )
                 is_right = is_right and was_right
                 if number:  # the first round warms up
                     seconds[case.name].append(took_s / len(bodies))
         for connection in (*plain, *batch):
             connection.close()
-    return seconds, is_right and stored(db) == sent
+    return seconds, each, is_right and stored(db) == sent
 
 
 def stored(db: Path) -> int:
@@ -226,13 +240,14 @@ def main() -> int:
         f"{arguments.connections} connections, medians of {arguments.rounds} rounds of {REQUESTS} requests"
     )
     with tempfile.TemporaryDirectory() as folder:
-        seconds, is_right = run(arguments.rounds, arguments.connections, Path(folder))
-    print(f"{'':<32}{'requests/s':>11}{'events/s':>11}{'ms each':>9}{'to plain':>10}")
+        seconds, each, is_right = run(arguments.rounds, arguments.connections, Path(folder))
+    print(f"{'':<32}{'requests/s':>11}{'events/s':>11}{'ms each':>9}{'p99 ms':>9}{'to plain':>10}")
     baseline = seconds[CASES[0].name]
     for name, values in seconds.items():
         middle = statistics.median(values)
+        p99 = sorted(each[name])[int(len(each[name]) * 0.99)] * 1000
         ratio = statistics.median(value / plain for value, plain in zip(values, baseline, strict=True))
-        print(f"{name:<32}{1 / middle:>11.1f}{EVENTS / middle:>11,.0f}{middle * 1000:>9.2f}{ratio:>9.1f}x")
+        print(f"{name:<32}{1 / middle:>11.1f}{EVENTS / middle:>11,.0f}{middle * 1000:>9.2f}{p99:>9.1f}{ratio:>9.1f}x")
     print(
         "every event answered and stored as it should be" if is_right else "events were NOT answered as they should be"
     )

@@ -54,7 +54,7 @@ def default_of(setting: Setting) -> str:
     if setting.name in DEFAULTS_IN_WORDS:
         return DEFAULTS_IN_WORDS[setting.name]
     value = getattr(Settings(), setting.name)
-    if value is None:
+    if value is None or value == ():
         return "none"
     if isinstance(value, bool):
         return f"`{int(value)}`"
@@ -80,7 +80,13 @@ def page() -> str:
     for setting in SETTINGS:
         cells = (f"`{setting.name}`", f"`{setting.variable}`", default_of(setting), accepted_by(setting), setting.doc)
         rows.append(f"| {' | '.join(cells)} |\n")
-    return HEAD + "".join(rows).replace("see Delivery", "see [Delivery](delivery.md#durability)") + TAIL
+    return (
+        HEAD
+        + "".join(rows)
+        .replace("see Delivery", "see [Delivery](delivery.md#durability)")
+        .replace("see Web", "see [Web](web.md#across-services)")
+        + TAIL
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -126,6 +127,15 @@ def test_the_tracker_sends_all_that_was_tracked(tmp_path: Path) -> None:
     assert lines[-1] == "feedback: positive"
 
 
+def test_redaction_leaves_nothing_personal(tmp_path: Path) -> None:
+    """What is printed is what is recorded: marks in place of the address, the number, the card and the key."""
+    said, _, called, dropped = _output("redaction.py", tmp_path).splitlines()
+    assert said == "I am [email], policy [redacted], card [card]. Call me: [phone]."
+    parameters = "{'number': '[redacted]', 'api_key': '[masked]'}"
+    assert called == f"{parameters} {{'number': '[redacted]', 'holder': '[email]'}}"
+    assert dropped == "{'dropped_by_processor': 1}"
+
+
 def test_the_example_tests_pass_as_a_script_and_under_pytest(tmp_path: Path) -> None:
     """An agent is tested in memory: no store is opened."""
     assert _output("testing_your_agent.py", tmp_path) == "2 tests passed\n"
@@ -232,3 +242,62 @@ def _rows(home: Path, table: str) -> int:
     (count,) = database.execute(f"SELECT count(*) FROM {table}").fetchone()
     database.close()
     return int(count)
+
+
+# -- web frameworks and workers: each with the real package, and a provider that speaks HTTP on this machine ----------
+
+
+def _lines(printed: str) -> list[str]:
+    """Return what `show` tells of the events, without times and durations."""
+    return [re.sub(r"^\d\d:\d\d:\d\d  |  \d[\d.]* (?:µs|ms|s)(?=  )", "", line) for line in printed.splitlines()]
+
+
+def test_the_fastapi_endpoint_streams_within_the_conversation(tmp_path: Path) -> None:
+    """Two turns: the streamed call of the model and what it said, from a customer on a phone."""
+    pytest.importorskip("fastapi", reason="pip install agentsight-auto[integrations-test]")
+    lines = _lines(_output("fastapi_chat.py", tmp_path))
+    assert lines[:2] == ["streamed: You asked: Do you sell tents? ", "streamed: You asked: How much are they? "]
+    assert "from      web, mobile, en" in lines
+    assert "where     192.0.2.10" in lines
+    assert [line.split()[0] for line in lines[-6:]] == ["customer", "action", "agent"] * 2
+    assert lines[-1].endswith("You asked: How much are they? ")
+
+
+def test_the_whatsapp_webhook_takes_the_conversation_from_the_body(tmp_path: Path) -> None:
+    """A text and a pressed button, and the replies that the messaging API got."""
+    pytest.importorskip("flask", reason="pip install agentsight-auto[integrations-test]")
+    lines = _lines(_output("flask_whatsapp.py", tmp_path))
+    assert lines[:2] == ["sent to 41790000000 - Which day do you mean?", "sent to 41790000000 - On Sunday: closed."]
+    assert "from      whatsapp, mobile, en" in lines
+    assert "customer  pressed [Sunday]  day = sunday" in lines
+    assert sum("send_reply" in line and line.endswith("ok") for line in lines) == 2
+
+
+def test_the_django_view_shows_the_call_that_failed(tmp_path: Path) -> None:
+    """The second request fails: Django answers 500, and the conversation says why."""
+    pytest.importorskip("django", reason="pip install agentsight-auto[integrations-test]")
+    lines = _lines(_output("django_view.py", tmp_path))
+    assert lines[0] == "200 {'ticket': 't-1', 'text': 'Your order is shipped.'}"
+    assert "outcome   LookupError: no order B-4" in lines
+    assert "action    find_order(number=B-4)  failed" in lines
+
+
+def test_the_celery_task_works_in_the_conversation_that_sent_it(tmp_path: Path) -> None:
+    """The worker's action and message follow those of the program that sent the task."""
+    pytest.importorskip("celery", reason="pip install agentsight-auto[integrations-test]")
+    lines = _lines(_output("celery_task.py", tmp_path))
+    assert [line for line in lines if line.startswith(("customer  P", "agent", "action"))] == [
+        "customer  Please send me the invoice of A-17.",
+        "agent     It is on its way.",
+        "action    make_invoice(order=A-17)  ok",
+        "agent     I have sent you invoice-A-17.pdf.",
+    ]
+
+
+def test_the_phone_call_keeps_what_its_thread_hears(tmp_path: Path) -> None:
+    """Three turns on the telephone library's thread, and the hand-over at the end."""
+    lines = _lines(_output("voice_call.py", tmp_path))
+    assert "from      voice, phone, en" in lines
+    assert sum(line.startswith("action    recognise") for line in lines) == 3
+    assert [line for line in lines if line.startswith("agent")][-1] == "agent     I am putting you through."
+    assert "action    fallback_to_human(reason=asked for)  ok" in lines

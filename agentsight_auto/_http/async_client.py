@@ -17,6 +17,10 @@ from agentsight_auto._http.transport import proxy_of
 from agentsight_auto._version import __version__
 
 
+class _OwnTransport(httpx.AsyncHTTPTransport):
+    """A transport that is told from those of the program."""
+
+
 class AsyncHttpClient:
     """One API: its address and key. Connections belong to the event loop that is running, and to this process."""
 
@@ -68,6 +72,6 @@ class AsyncHttpClient:
             self._inherited.append(self._transport)
             self._pid, self._transport = os.getpid(), None
         if self._transport is None or self._loop is not loop:
-            self._transport = httpx.AsyncHTTPTransport(proxy=proxy_of(self.endpoint))
+            self._transport = _OwnTransport(proxy=proxy_of(self.endpoint))
             self._loop = loop
         return self._transport

@@ -74,8 +74,15 @@ class ConversationFrame(Frame, kw_only=True):
             if self.wait_s is not None and self.wait_s > 0:
                 runtime.flush(self.wait_s)
 
-    def blocks_the_loop(self) -> bool:
-        """Return whether leaving waits for the disk or for delivery."""
+    async def finish_async(self, error: BaseException | None) -> None:
+        """Do what `finish` does; what waits for the disk or for delivery waits in a thread."""
+        self.end(error)
+        if self._blocks_the_loop() and _runs_in_asyncio():
+            await asyncio.shield(asyncio.to_thread(self.settle))
+        else:
+            self.settle()
+
+    def _blocks_the_loop(self) -> bool:
         return bool(self.wait_s) or self.conversation.runtime.settings.durability == "disk"
 
     def add_item(self, item: object) -> None:
@@ -130,11 +137,7 @@ class ConversationBlock:
         frame = self._entries.take(_runtime.default().current.get(), 0)
         if frame is None:
             return
-        frame.end(error)
-        if frame.blocks_the_loop() and _runs_in_asyncio():
-            await asyncio.shield(asyncio.to_thread(frame.settle))
-        else:
-            frame.settle()
+        await frame.finish_async(error)
 
     def __call__(self, function: F) -> F:
         """Decorate a function, coroutine, generator or async generator: each call is a block of its own.

@@ -45,7 +45,7 @@ def frame_for_recording(runtime: Runtime, *, hold: bool) -> Frame:
         runtime.has_warned_of_implicit = True
         logger.warning(
             "agentsight-auto: recorded outside a conversation; opened %s for this thread or task. "
-            "Use conversation(...) around it, or propagate(...) to carry a conversation into a thread.",
+            "Use conversation(...) around it; propagate(...) or instrument('threads') carry it into threads.",
             conversation_id,
         )
     scope.record_start(environment=settings.environment)

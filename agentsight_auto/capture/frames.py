@@ -75,6 +75,32 @@ class Frame(msgspec.Struct, eq=False):
         variable.set(self.outer)
 
 
+class Resumption:
+    """Makes a frame current for one stretch of the user's code, and what was current before in between.
+
+    For what runs in pieces (a generator, a streamed response): one object for all stretches, entered around each of
+    them and never held across a ``yield``. What the code itself made current in one stretch is current in the next.
+    """
+
+    __slots__ = ("_inside", "_outside", "_variable")
+
+    def __init__(self, frame: Frame) -> None:
+        self._variable = frame.conversation.runtime.current
+        self._inside: Frame | None = frame
+        self._outside: Frame | None = None
+
+    def __enter__(self) -> None:
+        """Make current what was current at the end of the last stretch."""
+        self._outside = self._variable.get()
+        self._variable.set(self._inside)
+
+    def __exit__(self, *_: object) -> None:
+        """Win back what was current before this stretch."""
+        self._inside = self._variable.get()
+        self._variable.set(self._outside)
+        self._outside = None
+
+
 def chain(frame: Frame | None) -> Iterator[Frame]:
     """Yield a frame and all those around it, innermost first."""
     while frame is not None:

@@ -265,6 +265,36 @@ class ConversationScope:
         """Return what was recorded since the last send: ``{"items", "summary", "conversation_id"}``."""
         return summarize(self._unsent_here().peek(), self.conversation_id)
 
+    # -- how it ends -------------------------------------------------------------------------------------------------
+
+    @documented
+    def resolve(self, note: str | None = None) -> None:
+        """Record that the conversation has reached its purpose; a later message of the customer reopens it.
+
+        It is the action `resolve_conversation`, with the note in its metadata.
+
+        Raises:
+            InvalidConversationDataException: the note is not text.
+        """
+        self._end(events.RESOLVED_BY, note)
+
+    @documented
+    def escalate(self, reason: str | None = None) -> None:
+        """Record that the conversation is handed over to a human; a later message of the customer reopens it.
+
+        It is the documented action `fallback_to_human`, with the reason in its metadata.
+
+        Raises:
+            InvalidConversationDataException: the reason is not text.
+        """
+        self._end(events.ESCALATED_BY, reason)
+
+    def _end(self, action_name: str, note: str | None) -> None:
+        if note is not None and not isinstance(note, str):
+            raise InvalidConversationDataException(f"The reason {shown(note)} is not text.")
+        metadata = events.lifecycle_metadata(action_name, note)
+        self.track_action(action_name, duration_ms=0, metadata=metadata)
+
     # -- within ------------------------------------------------------------------------------------------------------
 
     def current_action_id(self) -> str | None:

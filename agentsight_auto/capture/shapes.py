@@ -18,8 +18,7 @@ from typing import Any, Protocol
 
 import wrapt
 
-from .._context import CurrentVariable
-from .frames import Frame
+from .frames import Frame, Resumption
 
 
 class Unit(Protocol):
@@ -247,28 +246,8 @@ async def _drive_coroutine(unstarted: _Unstarted, opener: Opener, args: tuple[An
     return result
 
 
-class _Resumption:
-    """Makes the unit's frame current while the user's generator runs, and what the consumer had while it does not."""
-
-    __slots__ = ("_inside", "_outside", "_variable")
-
-    def __init__(self, unit: Unit) -> None:
-        self._variable: CurrentVariable[Frame] = unit.frame.conversation.runtime.current
-        self._inside: Frame | None = unit.frame
-        self._outside: Frame | None = None
-
-    def __enter__(self) -> None:
-        self._outside = self._variable.get()
-        self._variable.set(self._inside)
-
-    def __exit__(self, *_: object) -> None:
-        self._inside = self._variable.get()
-        self._variable.set(self._outside)
-        self._outside = None
-
-
 def _drive_generator(generator: Generator[Any, Any, Any], unit: Unit) -> Generator[Any, Any, Any]:
-    resumption = _Resumption(unit)
+    resumption = Resumption(unit.frame)
     sent: Any = None
     thrown: BaseException | None = None
     with resumption:
@@ -298,7 +277,7 @@ def _drive_awaitable_generator(generator: Generator[Any, Any, Any], unit: Unit) 
 
 
 async def _drive_async_generator(generator: AsyncGenerator[Any, Any], unit: Unit) -> AsyncGenerator[Any, Any]:
-    resumption = _Resumption(unit)
+    resumption = Resumption(unit.frame)
     sent: Any = None
     thrown: BaseException | None = None
     with resumption:

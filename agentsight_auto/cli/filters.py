@@ -19,6 +19,9 @@ _TEXT = (
     ("--until", "started_at_before", "TIME", "started at or before; a date alone is its midnight"),
     ("--contains", "message_contains", "TEXT", "something that was said contains this, in any case"),
     ("--action", "action_name", "TEXT", "an action's name contains this, in any case"),
+    ("--status", "status", "STATUS", "open, idle, resolved, escalated or abandoned"),
+    ("--insight", "insight", "LIST", "a list behind a metric: escalated, repeated, looped, unanswered ..."),
+    ("--country", "country", "CODE", "the customer's country, two letters"),
     ("--feedback-source", "feedback_source", "WHO", "feedback from customer or platform"),
 )
 _FLAGS = (

@@ -25,6 +25,7 @@ def _run(invocation: Invocation) -> int:
     with invocation.backend() as backend:
         try:
             conversation = _fetch(backend, arguments.id)
+            status = "" if invocation.settings.is_remote or output.is_json else _status(backend, conversation["id"])
         except NotFoundException:
             name = one_line(arguments.id, 80)
             output.complain(f"There is no conversation {name!r}. See `agentsight-auto list --all` for those there are.")
@@ -32,8 +33,18 @@ def _run(invocation: Invocation) -> int:
     if output.is_json:
         output.json(conversation)
     else:
-        Transcript(output, is_full=arguments.full).print(conversation)
+        Transcript(output, is_full=arguments.full).print({**conversation, "status": status})
     return FINE
+
+
+def _status(backend: Backend, conversation_id: int) -> str:
+    """Return how the conversation stands, with the reason that was given."""
+    from agentsight_auto.query.board import Board  # noqa: PLC0415 - loads SQLAlchemy
+    from agentsight_auto.query.embedded import EmbeddedBackend  # noqa: PLC0415
+
+    assert isinstance(backend, EmbeddedBackend)
+    told = Board(backend).transcript(conversation_id)
+    return told["status"] if told["status_reason"] is None else f"{told['status']}: {told['status_reason']}"
 
 
 def _fetch(backend: Backend, given: str) -> dict[str, Any]:

@@ -15,10 +15,17 @@ from agentsight_auto.cli.filters import add_filters, filters_of
 from agentsight_auto.cli.output import Output
 from agentsight_auto.cli.recorded_text import one_line
 from agentsight_auto.cli.wording import counted, duration
+from agentsight_auto.query.backend import Backend
 
 _DAYS_SHOWN = 14
 _ROWS_SHOWN = 15
 _ORIGINS = ("source", "device", "language", "country")
+_OPTIONS = frozenset({"escalation_actions", "include_development"})
+_SHOWN = (
+    "containment_rate", "resolution_rate", "abandonment_rate", "abandoned_after_failure_rate", "left_asking_rate",
+    "first_response_p50_ms", "first_response_p95_ms", "response_p50_ms", "response_p95_ms", "repeated_rate",
+    "loop_rate", "satisfaction", "cost_per_conversation",
+)  # fmt: skip
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -28,6 +35,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="count development conversations even where there are production ones",
     )
+    parser.add_argument("--metrics", action="store_true", help="all metrics, each with its definition")
     add_filters(parser)
 
 
@@ -37,19 +45,63 @@ def _run(invocation: Invocation) -> int:
     if invocation.arguments.include_development:
         filters["include_development"] = True
     filters["escalation_actions"] = list(invocation.settings.escalation_actions)
+    if invocation.arguments.metrics and not invocation.settings.is_remote:
+        return _show_metrics(invocation, filters)
     if not invocation.has_records():
         if not output.is_json:
             output.print(one_line(invocation.nothing_recorded()))
             return FINE
-        stats = _stats_of_nothing(filters)
+        stats, rows = _stats_of_nothing(filters), []
     else:
         with invocation.backend() as backend:
             stats = backend.stats(filters)
+            rows = [] if output.is_json or invocation.settings.is_remote else _insights(backend, filters)
     if output.is_json:
         output.json(stats)
     else:
-        _print(output, stats)
+        _print(output, stats, rows)
     return FINE
+
+
+def _show_metrics(invocation: Invocation, filters: dict[str, Any]) -> int:
+    """Print every metric, its definition below it."""
+    output = invocation.output
+    with invocation.backend() as backend:
+        computed = _metrics_of(backend, filters)
+    if output.is_json:
+        output.json(computed)
+        return FINE
+    for metric in computed["metrics"]:
+        output.print(Text(f"{metric['title']:<28}", style="bold").append(_value_text(metric), style="not bold"))
+        output.print(Text(f"  {metric['definition']}", style="dim"))
+    return FINE
+
+
+def _metrics_of(backend: Backend, filters: dict[str, Any]) -> dict[str, Any]:
+    from agentsight_auto.query.board import Board  # noqa: PLC0415 - loads SQLAlchemy
+    from agentsight_auto.query.embedded import EmbeddedBackend  # noqa: PLC0415
+
+    assert isinstance(backend, EmbeddedBackend)
+    wanted = {name: value for name, value in filters.items() if name not in _OPTIONS}
+    return Board(backend).metrics(wanted, include_development=bool(filters.get("include_development")))
+
+
+def _insights(backend: Backend, filters: dict[str, Any]) -> list[list[str]]:
+    """Return the rows of the metrics that have something to tell."""
+    found = {metric["name"]: metric for metric in _metrics_of(backend, filters)["metrics"]}
+    return [[found[name]["title"].lower(), _value_text(found[name])] for name in _SHOWN if found[name]["value"]]
+
+
+def _value_text(metric: dict[str, Any]) -> str:
+    value = metric["value"]
+    if value is None:
+        return "-"
+    unit = metric["unit"]
+    if unit == "ratio":
+        return f"{value:.1%} ({metric['numerator']:,} of {metric['denominator']:,})"
+    if unit == "ms":
+        return duration(value)
+    return f"${value:,.4f}" if unit == "usd" else f"{value:,.6g}" if value % 1 else f"{int(value):,}"
 
 
 def _stats_of_nothing(filters: dict[str, Any]) -> dict[str, Any]:
@@ -62,8 +114,9 @@ def _stats_of_nothing(filters: dict[str, Any]) -> dict[str, Any]:
             runtime.shutdown(0)
 
 
-def _print(output: Output, stats: dict[str, Any]) -> None:
+def _print(output: Output, stats: dict[str, Any], rows: Sequence[Sequence[str]]) -> None:
     output.table(("", ""), [[Text(label, style="dim"), value] for label, value in _totals(stats) if value])
+    _section(output, "how conversations went", ("", ""), rows)
     _section(output, "actions", ("action", "calls", "failed", "average"), _actions(stats))
     for name in _ORIGINS:
         rows = [[one_line(row[name] or "unknown", 40), f"{row['conversations']:,}"] for row in stats[f"by_{name}"]]
@@ -144,7 +197,7 @@ COMMAND = Command(
     name="stats",
     summary="count what happened",
     description="Count conversations, messages, actions, response times, hand-overs, feedback and tokens.",
-    examples=("stats --since 2026-11-01", "stats --source whatsapp --json"),
+    examples=("stats --since 2026-11-01", "stats --source whatsapp --json", "stats --metrics"),
     add_arguments=_add_arguments,
     run=_run,
 )

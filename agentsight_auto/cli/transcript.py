@@ -228,5 +228,6 @@ def _facts(conversation: dict[str, Any]) -> dict[str, str]:
         "from": ", ".join(part for part in origin if part),
         "where": f"{where} ({address})" if where and address else where or address or "",
         "in": ", ".join([conversation["environment"], *contents]),
+        "status": one_line(conversation.get("status", ""), 200),
         "deleted": local_time(conversation["deleted_at"]),
     }

@@ -55,6 +55,15 @@ class Erased(msgspec.Struct, frozen=True):
     damaged_copies: int
     left_to_processes: int
 
+    def after(self, first: Erased) -> Erased:
+        """Return what went in all, where a first look had removed some of it."""
+        return Erased(
+            first.waiting_events + self.waiting_events,
+            first.rejected_events + self.rejected_events,
+            first.damaged_copies + self.damaged_copies,
+            self.left_to_processes,
+        )
+
 
 def erase_from_outbox(outbox: Path, unwanted: Unwanted, *, wait_s: float) -> tuple[Erased, set[str], set[str]]:
     """Remove what is unwanted, and wait at most `wait_s` for what living processes are about to deliver.

@@ -31,14 +31,23 @@ _HERE = "agentsight_auto.integrations"
 
 CATALOGUE: tuple[Integration, ...] = (
     Integration("anthropic", "anthropic", f"{_HERE}.anthropic_sdk:install", "anthropic", "0.49"),
+    Integration("google_genai", "google.genai", f"{_HERE}.google_genai:install", "google-genai", "3.6"),
     Integration(
         "langchain",
         "langchain_core.language_models.chat_models",
         f"{_HERE}.langchain:install",
         "langchain-core",
-        "0.3.15",
+        "1.8",
     ),
-    Integration("langgraph", "langgraph.pregel", f"{_HERE}.langgraph:install", "langgraph", "0.2"),
+    Integration("langgraph", "langgraph.pregel", f"{_HERE}.langgraph:install", "langgraph", "1.2"),
+    Integration("litellm", "litellm", f"{_HERE}.litellm:install", "litellm", "1.60"),
+    Integration("llama_index", "llama_index.core", f"{_HERE}.llama_index:install", "llama-index-core", "0.14"),
+    Integration("mcp", "mcp.client.session", f"{_HERE}.mcp:install", "mcp", "2.3"),
     Integration("openai", "openai", f"{_HERE}.openai_sdk:install", "openai", "1.66"),
-    Integration("openai_agents", "agents", f"{_HERE}.openai_agents:install", "openai-agents", "0.1"),
+    Integration("openai_agents", "agents", f"{_HERE}.openai_agents:install", "openai-agents", "0.24"),
+    Integration("pydantic_ai", "pydantic_ai", f"{_HERE}.pydantic_ai:install", "pydantic-ai-slim", "2.68"),
+    Integration("celery", "celery", f"{_HERE}.celery:install", "celery", "5.3"),
+    Integration("httpx", "httpx", f"{_HERE}.httpx_client:install", "httpx", "0.27"),
+    Integration("requests", "requests", f"{_HERE}.requests_client:install", "requests", "2.28"),
+    Integration("threads", None, f"{_HERE}.threads:install"),
 )

@@ -126,7 +126,7 @@ class ModelCall(Frame, kw_only=True, weakref=True):
             cost_usd = cost.cost_usd(self.request.model, usage, prices)
         event_id, conversation_id, at_us = scope.stamp()
         if reply.response_id is not None:
-            event_id = derived_id(0, "usage of a response", conversation_id, reply.response_id)
+            event_id = _usage_id(conversation_id, reply.response_id)
             if _is_known(_told_usages, event_id):
                 return cost_usd
         details = {
@@ -251,6 +251,15 @@ def current_call() -> ModelCall | None:
     """Return the call that is running here."""
     frame = _runtime.default().current.get()
     return frame if isinstance(frame, ModelCall) else None
+
+
+def is_told(conversation_id: str, response_id: str) -> bool:
+    """Tell whether the usage of a response has been recorded already, by this integration or another one."""
+    return _usage_id(conversation_id, response_id) in _told_usages
+
+
+def _usage_id(conversation_id: str, response_id: str) -> str:
+    return derived_id(0, "usage of a response", conversation_id, response_id)
 
 
 def _is_known(known: OrderedDict[Any, None], key: Any) -> bool:

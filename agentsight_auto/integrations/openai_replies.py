@@ -66,7 +66,10 @@ def chat_usage(usage: Any, tier: Any = None) -> Usage | None:
         prompt=number(get(usage, "prompt_tokens")),
         completion=number(get(usage, "completion_tokens")),
         cache_read=number(get(usage, "prompt_tokens_details", "cached_tokens")),
-        cache_write=number(get(usage, "prompt_tokens_details", "cache_write_tokens")),
+        cache_write=number(
+            get(usage, "prompt_tokens_details", "cache_write_tokens")
+            or get(usage, "prompt_tokens_details", "cache_creation_tokens")  # as litellm calls it
+        ),
         reasoning=number(get(usage, "completion_tokens_details", "reasoning_tokens")),
         has_list_price=not audio and is_ordinary_tier(tier),
     )

@@ -40,9 +40,10 @@ def follow(source: Iterator[Any], call: ModelCall, seen: Accumulator) -> Generat
 
 
 async def follow_async(source: AsyncIterator[Any], call: ModelCall, seen: Accumulator) -> AsyncGenerator[Any, None]:
-    """Do what `follow` does, for async iterators."""
-    with call.resumed():
-        call.begin()
+    """Do what `follow` does, for async iterators; the call may have begun with the request."""
+    if not call.started_ns:
+        with call.resumed():
+            call.begin()
     try:
         while True:
             with call.resumed():

@@ -32,6 +32,11 @@ class Backend(Protocol):
     ) -> dict[str, Any]:
         """Store a feedback and return it."""
 
+    def end_conversation(
+        self, conversation_id: int | str, action_name: str, note: str | None, *, event_id: str, at_us: int
+    ) -> dict[str, Any]:
+        """Record the action that resolves a conversation or hands it over."""
+
     def rename_conversation(self, conversation_id: int | str, name: str) -> dict[str, Any]:
         """Set the name."""
 

@@ -64,6 +64,13 @@ class DisabledBackend:
             "created_at": None,
         }
 
+    def end_conversation(
+        self, conversation_id: int | str, action_name: str, note: str | None, **_: Any
+    ) -> dict[str, Any]:
+        """Return the action that would have been recorded."""
+        del note
+        return {"id": None, "conversation_id": conversation_id, "action_name": action_name}
+
     def rename_conversation(self, conversation_id: int | str, name: str) -> dict[str, Any]:
         """Return the name as given."""
         return {"id": None, "conversation_id": conversation_id, "name": name}

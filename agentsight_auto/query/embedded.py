@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from agentsight_auto.events import Answer, AnyEvent, Feedback
+from agentsight_auto.events import Action, Answer, AnyEvent, Feedback, lifecycle_metadata
 from agentsight_auto.exceptions import (
     InvalidConversationDataException,
     NotFoundException,
@@ -21,7 +21,10 @@ from agentsight_auto.query import conversations as shapes
 from agentsight_auto.query import pages, parameters
 from agentsight_auto.query.counts import Counts
 from agentsight_auto.query.edit_values import check_changes, check_judgement, check_name
+from agentsight_auto.query.filter_values import Reader
 from agentsight_auto.query.filters import Filters, parse_filters
+from agentsight_auto.query.insight_filters import INSIGHT_READERS
+from agentsight_auto.query.lifecycle import Rules
 from agentsight_auto.query.metrics import ESCALATION_ACTIONS, compute_stats
 from agentsight_auto.query.plan import plan_all, plan_page
 from agentsight_auto.store import edit, erasure
@@ -29,6 +32,7 @@ from agentsight_auto.store.attachments import AttachmentFolder
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.geo import GeoLookup
 from agentsight_auto.store.ingest import ingest
+from agentsight_auto.store.insights import settle
 from agentsight_auto.store.schema import conversations, feedbacks, messages
 
 _EXPORT_CHUNK = 50
@@ -47,6 +51,7 @@ class EmbeddedBackend:
         agent: str = "default",
         geo: GeoLookup | None = None,
         escalation_actions: Sequence[str] = ESCALATION_ACTIONS,
+        rules: Rules | None = None,
         link: shapes.Link | None = None,
     ) -> None:
         """Remember where things are; `link` makes the URLs of attachments, by default ``file://`` ones."""
@@ -57,6 +62,22 @@ class EmbeddedBackend:
         self._geo = geo
         self._counts = Counts()
         self._escalation_actions = escalation_actions
+        self.rules = rules or Rules(escalation_actions=tuple(escalation_actions))
+
+    @property
+    def database(self) -> Database:
+        """The store behind it."""
+        return self._database
+
+    @property
+    def agent(self) -> str:
+        """The name of the agent whose conversations these are."""
+        return self._agent
+
+    @property
+    def agent_row_id(self) -> int:
+        """The agent's id in the store."""
+        return self._agent_id
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -81,7 +102,7 @@ class EmbeddedBackend:
         """
         number = parameters.read_whole_number("page", page)
         size = parameters.clamp_page_size(parameters.read_whole_number("page_size", page_size))
-        wanted = parse_filters(filters, agent_id=self._agent_id)
+        wanted = self._parse(filters)
         place = None if cursor is None else pages.parse_cursor(cursor, wanted.ordering)
         with self._database.read() as connection:
             ways = plan_page(connection, wanted.asked)
@@ -99,7 +120,7 @@ class EmbeddedBackend:
             NotFoundException: there is none.
         """
         with self._database.read() as connection:
-            row = self._row(connection, conversation_id)
+            row = self.row(connection, conversation_id)
             return self._load(connection, [row], full=True)[0]
 
     def fetch_conversation_attachments(self, conversation_id: int | str) -> dict[str, Any]:
@@ -110,7 +131,7 @@ class EmbeddedBackend:
             NotFoundException: there is no such conversation.
         """
         with self._database.read() as connection:
-            row = self._row(connection, conversation_id)
+            row = self.row(connection, conversation_id)
             return shapes.load_attachments(connection, row, self._link)
 
     def stats(self, filters: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,7 +141,7 @@ class EmbeddedBackend:
         unless a filter names an environment) and `escalation_actions`, names of actions that hand over to a human.
         """
         options = {"include_development": parameters.read_flag, "escalation_actions": parameters.read_names}
-        wanted = parse_filters(filters, agent_id=self._agent_id, options=options)
+        wanted = self._parse(filters, options)
         with self._database.read() as connection:
             return compute_stats(
                 connection,
@@ -135,8 +156,7 @@ class EmbeddedBackend:
         Which conversations there are and their order is settled at the first step (8 bytes are kept of each); what is
         in them is read in small portions, so that no transaction stays open while the caller works.
         """
-        wanted = parse_filters(filters, agent_id=self._agent_id)
-        return self._export(wanted)
+        return self._export(self._parse(filters))
 
     def _export(self, wanted: Filters) -> Iterator[dict[str, Any]]:
         oldest_first = pages.Ordering(is_descending=False).clauses()
@@ -195,6 +215,26 @@ class EmbeddedBackend:
         """Let events into the store for this backend's agent; an event twice changes nothing."""
         return ingest(self._database, events, agent=self._agent, geo=self._geo)
 
+    def end_conversation(
+        self, conversation_id: int | str, action_name: str, note: str | None, *, event_id: str, at_us: int
+    ) -> dict[str, Any]:
+        """Record that the conversation was resolved or handed over, as the action that says so.
+
+        Returns ``{"id", "conversation_id", "action_name"}``.
+
+        Raises:
+            InvalidQueryException: an empty id.
+            NotFoundException: there is no such conversation.
+        """
+        with self._database.read() as connection:
+            row = self.row(connection, conversation_id)
+        metadata = lifecycle_metadata(action_name, note)
+        told = Action(event_id, row.conversation_id, at_us, action_name, at_us, at_us, 0.0, metadata=metadata)
+        (answer,) = self.ingest([told])
+        if answer.status == "rejected":
+            raise InvalidConversationDataException(f"This cannot be stored: {answer.reason}.")
+        return {"id": row.id, "conversation_id": row.conversation_id, "action_name": action_name}
+
     def submit_feedback(
         self,
         conversation_id: int | str,
@@ -214,7 +254,7 @@ class EmbeddedBackend:
         """
         judged, text, document = check_judgement(sentiment, comment, metadata)
         with self._database.read() as connection:
-            row = self._row(connection, conversation_id)
+            row = self.row(connection, conversation_id)
         event = Feedback(event_id, row.conversation_id, at_us, judged, "customer", text, document)
         (answer,) = self.ingest([event])
         if answer.status == "rejected":
@@ -305,7 +345,7 @@ class EmbeddedBackend:
         else:
             if isinstance(wanted, int):
                 with database.read() as connection:
-                    wanted = self._row(connection, wanted).conversation_id
+                    wanted = self.row(connection, wanted).conversation_id
             asked = erasure.request_conversation(database, agent_id, str(wanted), at_us)
         receipt = erasure.run(database, asked.number, lambda *_: self._folder, wait_s=_ERASE_WAIT_S)
         return {**receipt.shape(), "conversation_ids": asked.conversation_ids, "attachment_sha256": asked.digests}
@@ -336,13 +376,25 @@ class EmbeddedBackend:
             return shapes.load_conversations(connection, rows, self._link)
         return [shapes.conversation_fields(row) for row in rows]
 
+    def _parse(self, filters: Mapping[str, Any], options: Mapping[str, Reader] | None = None) -> Filters:
+        """Read the filters; those that ask what was found out first have what changed examined."""
+        if any(filters.get(name) is not None for name in INSIGHT_READERS):
+            settle(self._database)
+        return parse_filters(filters, agent_id=self._agent_id, options=options, rules=self.rules)
+
     # -- which row -----------------------------------------------------------------------------------------------
 
     @property
     def _agent_id(self) -> int:
         return self._database.agent_id(self._agent)
 
-    def _row(self, connection: Connection, conversation_id: int | str) -> Row[Any]:
+    def row(self, connection: Connection, conversation_id: int | str) -> Row[Any]:
+        """Return the row of one conversation; an int is the database id, text the text id.
+
+        Raises:
+            InvalidQueryException: an empty id.
+            NotFoundException: this agent has no such conversation.
+        """
         column = conversations.c.conversation_id if isinstance(conversation_id, str) else conversations.c.id
         wanted = parameters.read_id(conversation_id)
         statement = select(conversations).where(conversations.c.agent_id == self._agent_id, column == wanted)
@@ -353,7 +405,7 @@ class EmbeddedBackend:
 
     def _key(self, conversation_id: int | str) -> int:
         with self._database.read() as connection:
-            return int(self._row(connection, conversation_id).id)
+            return int(self.row(connection, conversation_id).id)
 
 
 def _event_bytes(text: object) -> bytes | None:

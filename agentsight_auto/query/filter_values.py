@@ -25,7 +25,8 @@ MOMENTS = frozenset({"started_at_after", "started_at_before"})
 
 _TEXTS = (
     "conversation_id", "customer_id", "customer_id__icontains", "name", "device", "source", "language",
-    "customer_ip_address", "message_contains", "action_name", "metadata_key", "metadata_value", "search",
+    "customer_ip_address", "message_contains", "action_name", "metadata_key", "metadata_value", "search", "status",
+    "insight", "country",
 )  # fmt: skip
 _FLAGS = ("is_marked", "include_deleted", "has_messages", "has_action", "has_feedback")
 
@@ -55,6 +56,7 @@ READERS: Mapping[str, Reader] = {
     **dict.fromkeys(_TEXTS, parameters.read_text),
     **dict.fromkeys(_FLAGS, parameters.read_flag),
     **dict.fromkeys(sorted(MOMENTS), parameters.read_moment_us),
+    **dict.fromkeys(("first_response_over_ms", "response_over_ms"), parameters.read_whole_number),
     "environment": parameters.read_environment,
     "env": parameters.read_environment,
     "feedback_sentiment": _sentiment,

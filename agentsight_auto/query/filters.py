@@ -19,6 +19,8 @@ from sqlalchemy import ColumnElement
 
 from agentsight_auto.query import parameters
 from agentsight_auto.query.filter_values import Reader, as_text
+from agentsight_auto.query.insight_filters import INSIGHT_FILTERS, read_insight_filters
+from agentsight_auto.query.lifecycle import Lifecycle, Rules
 from agentsight_auto.query.members import MEMBER_FILTERS, Condition, read_members
 from agentsight_auto.query.pages import Ordering, parse_ordering
 from agentsight_auto.query.plan import Asked, Exact
@@ -71,12 +73,19 @@ _EXACT: Mapping[str, tuple[ColumnElement[Any], Reader]] = {
 }
 _RANGES: Mapping[str, Reader] = {"started_at_after": _started_after, "started_at_before": _started_before}
 KNOWN_FILTERS = (
-    *_EXACT, *_RANGES, *MEMBER_FILTERS, "name", "customer_id__icontains", "include_deleted", "ordering",
+    *_EXACT, *_RANGES, *MEMBER_FILTERS, *INSIGHT_FILTERS, "name", "customer_id__icontains", "include_deleted",
+    "ordering",
 )  # fmt: skip
 _KNOWN_PARAMETERS = (*KNOWN_FILTERS, "page", "page_size", "cursor")
 
 
-def parse_filters(filters: Mapping[str, Any], *, agent_id: int, options: Mapping[str, Reader] | None = None) -> Filters:
+def parse_filters(
+    filters: Mapping[str, Any],
+    *,
+    agent_id: int,
+    options: Mapping[str, Reader] | None = None,
+    rules: Rules = Rules(),  # noqa: B008 - immutable
+) -> Filters:
     """Read all filters; None counts as not given. `options` reads further parameters that are no conditions.
 
     What is found belongs to the agent, and is not deleted unless `include_deleted` says otherwise.
@@ -91,7 +100,7 @@ def parse_filters(filters: Mapping[str, Any], *, agent_id: int, options: Mapping
     hides_deleted = not parameters.read_flag("include_deleted", given.get("include_deleted", False))
     if hides_deleted:
         conditions.append(_columns.is_deleted.is_(False))
-    members = read_members(given, agent_id)
+    members = [*read_members(given, agent_id), *read_insight_filters(given, Lifecycle(rules, agent_id))]
     ordering = parse_ordering(given["ordering"]) if "ordering" in given else Ordering()
     for name in given.keys() - set(KNOWN_FILTERS) - readers.keys():
         _warn_of_unknown(name)

@@ -80,7 +80,7 @@ def read_members(given: Mapping[str, Any], agent_id: int) -> list[Members]:
     return sorted(members, key=lambda member: not member.is_exact)  # texts, which are slow to look into, come last
 
 
-def _by_subquery(subquery: Select[Any]) -> Find:
+def by_subquery(subquery: Select[Any]) -> Find:
     """Return what finds members by the subquery itself."""
 
     def find(connection: Connection, most: int) -> set[int] | None:
@@ -134,7 +134,7 @@ def _performing(agent_id: int, needle: str) -> Members:
     of_agent = (performed.agent_id == agent_id, performed.action_name.in_(names))
     subquery = select(performed.conversation_pk).where(*of_agent)
     probe = exists().where(*of_agent, performed.conversation_pk == conversations.c.id)
-    return Members(probe, subquery, _by_subquery(subquery))
+    return Members(probe, subquery, by_subquery(subquery))
 
 
 def _judged(given: Mapping[str, Any], agent_id: int) -> list[Members]:
@@ -150,7 +150,7 @@ def _judged(given: Mapping[str, Any], agent_id: int) -> list[Members]:
         wanted.append(columns.sentiment == sentiment)
     subquery = select(columns.conversation_pk).where(*wanted)
     probe = exists().where(columns.conversation_pk == conversations.c.id, *wanted[1:])
-    return [Members(probe, subquery, _by_subquery(subquery))]
+    return [Members(probe, subquery, by_subquery(subquery))]
 
 
 def _described(given: Mapping[str, Any], agent_id: int) -> list[Members]:
@@ -168,7 +168,7 @@ def _valued(agent_id: int, path: str, texts: list[str]) -> Members:
     wanted = (values.agent_id == agent_id, values.path == path, values.value_text.in_(texts))
     subquery = select(values.conversation_pk).where(*wanted)
     probe = exists().where(*wanted, values.conversation_pk == conversations.c.id)
-    return Members(probe, subquery, _by_subquery(subquery), is_distinct=len(texts) == 1)
+    return Members(probe, subquery, by_subquery(subquery), is_distinct=len(texts) == 1)
 
 
 def _metadata_texts(value: str) -> set[str]:
@@ -187,7 +187,7 @@ def _has_key(agent_id: int, path: str) -> Members:
     ids = select(values.conversation_pk).where(values.agent_id == agent_id)
     subquery = select(union_all(ids.where(here), ids.where(below)).subquery())
     probe = exists().where(values.conversation_pk == conversations.c.id, or_(here, below))
-    return Members(probe, subquery, _by_subquery(subquery))
+    return Members(probe, subquery, by_subquery(subquery))
 
 
 def known_ids(ids: Collection[int]) -> Select[Any]:

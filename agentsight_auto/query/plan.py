@@ -22,11 +22,13 @@ from agentsight_auto.store.schema import conversations
 WINDOW = 10_000
 """So many conversations are walked through for a page before another way is taken."""
 _FEW_TEXTS = 500
-"""So many rows whose messages have to be read are looked up and sorted; of others `_SOME`."""
-_SOME = 2_000
-"""So many members, or rows of a column's value, are fetched to tell few from many."""
-_MOST_TEXTS = 8_000
-"""The same for texts, where walking is slower: each conversation's messages are read."""
+"""So many rows whose messages have to be read are looked up and sorted."""
+_FEW = 2_000
+"""So many others."""
+_SOME = 8_000
+"""So many candidates are fetched to tell few from many; what has more is soon met by walking."""
+_RARE_ROWS = (2_000, 20_000)
+"""The index of a value that so many rows have may lead; the smaller number is looked for first."""
 MOST_COUNTED = 100_000
 """The same for texts that are counted: reading so many conversations takes as long as reading all messages once."""
 
@@ -77,9 +79,9 @@ def unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def plan_page(connection: Connection, asked: Asked) -> Ways:
     """Return how to fetch a page."""
-    ids, members = _candidates(connection, asked.members, most_texts=_MOST_TEXTS)
+    ids, members = _candidates(connection, asked.members, most_texts=_SOME)
     probes = [member.probe for member in members]
-    few = _SOME if all(member.is_exact for member in members) else _FEW_TEXTS
+    few = _FEW if all(member.is_exact for member in members) else _FEW_TEXTS
     if ids is not None and len(ids) <= few:
         found = [conversations.c.id.in_(known_ids(ids)), *_checks(asked), *probes]
         return Ways(found, found, found, None)
@@ -137,8 +139,9 @@ def _leading(connection: Connection, asked: Asked) -> list[Condition]:
     rest = [conversations.c.agent_id == asked.agent_id, *asked.row_conditions]
     if len(asked.exacts) == 1:
         return [*rest, asked.exacts[0].found()]
-    for exact in asked.exacts:
-        of_value = select(conversations.c.id).where(conversations.c.agent_id == asked.agent_id, exact.found())
-        if connection.execute(of_value.offset(_SOME).limit(1)).one_or_none() is None:
-            return [*rest, exact.found(), *_checked([other for other in asked.exacts if other is not exact])]
+    for most in _RARE_ROWS if asked.exacts else ():
+        for exact in asked.exacts:
+            of_value = select(conversations.c.id).where(conversations.c.agent_id == asked.agent_id, exact.found())
+            if connection.execute(of_value.offset(most).limit(1)).one_or_none() is None:
+                return [*rest, exact.found(), *_checked([other for other in asked.exacts if other is not exact])]
     return [*rest, *_checked(asked.exacts)]

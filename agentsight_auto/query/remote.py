@@ -82,6 +82,18 @@ class RemoteBackend:
         del event_id, at_us
         return self._carry_out(self._calls.submit_feedback(conversation_id, sentiment, comment, metadata))
 
+    def end_conversation(
+        self, conversation_id: int | str, action_name: str, note: str | None, *, event_id: str, at_us: int
+    ) -> dict[str, Any]:
+        """Record the action that resolves a conversation or hands it over, on the documented route of actions.
+
+        Raises:
+            InvalidQueryException: an empty id.
+            NotFoundException: there is no such conversation.
+        """
+        del event_id
+        return self._carry_out(self._calls.end_conversation(conversation_id, action_name, note, at_us))
+
     def rename_conversation(self, conversation_id: int | str, name: str) -> dict[str, Any]:
         """Set the name, 1 to 255 characters without the spaces around it.
 

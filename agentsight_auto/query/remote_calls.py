@@ -11,7 +11,9 @@ from collections.abc import Generator, Mapping
 from typing import Any, NoReturn, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
+from agentsight_auto._clock import iso_from_us
 from agentsight_auto._http.messages import Reply, Request, as_json
+from agentsight_auto.events import lifecycle_metadata
 from agentsight_auto.exceptions import ConversationApiException, ConversationNetworkException, NotFoundException
 from agentsight_auto.query import parameters
 from agentsight_auto.query.edit_values import check_changes, check_judgement, check_name
@@ -98,6 +100,24 @@ class RemoteCalls:
         if judged.comment is not None:  # as documented, left out rather than null
             fields["comment"] = judged.comment
         return (yield from self._write("POST", "/api/conversation-feedbacks/", fields))
+
+    def end_conversation(
+        self, conversation_id: int | str, action_name: str, note: str | None, at_us: int
+    ) -> Call[Shape]:
+        """Record the action that resolves a conversation or hands it over."""
+        key = yield from self._key(conversation_id)
+        known = yield from self._ask(Request("GET", self._path(key)))
+        moment = iso_from_us(at_us)
+        fields = {
+            "conversation": key,
+            "conversation_id": known.get("conversation_id"),
+            "action_name": action_name,
+            **dict.fromkeys(("timestamp", "started_at", "ended_at"), moment),
+            "duration_ms": 0,
+            "metadata": lifecycle_metadata(action_name, note),
+        }
+        yield from self._write("POST", "/api/action_logs/", fields)
+        return {"id": key, "conversation_id": known.get("conversation_id"), "action_name": action_name}
 
     def rename_conversation(self, conversation_id: int | str, name: str) -> Call[Shape]:
         """Set the name."""

@@ -66,7 +66,7 @@ class ServedBackend(EmbeddedBackend):
             NotFoundException: this agent has no such conversation.
         """
         with self._database.read() as connection:
-            return self._load(connection, [self._row(connection, conversation_id)], full=False)[0]
+            return self._load(connection, [self.row(connection, conversation_id)], full=False)[0]
 
     def find_conversation(self, conversation_id: int | str) -> tuple[int, str]:
         """Return database id and text id; an int is the database id, text the text id.
@@ -75,7 +75,7 @@ class ServedBackend(EmbeddedBackend):
             NotFoundException: this agent has no such conversation.
         """
         with self._database.read() as connection:
-            row = self._row(connection, conversation_id)
+            row = self.row(connection, conversation_id)
             return row.id, row.conversation_id
 
     def archive(self, told: Told) -> Archived:

@@ -38,6 +38,7 @@ ROUTE_MODULES = (
     "agentsight_auto.server.routes.files",
     "agentsight_auto.server.routes.health",
     "agentsight_auto.server.routes.ingest",
+    "agentsight_auto.server.routes.insights",
     "agentsight_auto.server.routes.me",
     "agentsight_auto.server.routes.messages",
     "agentsight_auto.server.routes.metadata",
@@ -50,6 +51,7 @@ ROUTE_MODULES = (
 
 _WRITE_USES_EVERY_S = 1.0
 _TIDY_EVERY_S = 5.0
+_EXAMINE_EVERY_S = 1.0
 
 
 def create_app(settings: ServerSettings, *, local_agent: str | None = None) -> Starlette:
@@ -66,6 +68,7 @@ def create_app(settings: ServerSettings, *, local_agent: str | None = None) -> S
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_write_uses, service)
             tasks.start_soon(_tidy, service)
+            tasks.start_soon(_examine, service)
             yield
             tasks.cancel_scope.cancel()
         await anyio.to_thread.run_sync(service.close)
@@ -95,6 +98,14 @@ def routes_of(service: Service) -> list[BaseRoute]:
 async def _not_found(request: Request, error: Exception) -> Response:
     del request, error
     return no_such_page()
+
+
+async def _examine(service: Service) -> None:
+    """Examine once a second what changed, so that whoever asks for numbers finds them made."""
+    while True:
+        await anyio.sleep(_EXAMINE_EVERY_S)
+        with contextlib.suppress(Exception):
+            await anyio.to_thread.run_sync(service.examine)
 
 
 async def _write_uses(service: Service) -> None:

@@ -89,12 +89,19 @@ def _described(operation: Operation, schema_of: dict[int, Any]) -> dict[str, Any
         "responses": _responses(operation, schema_of),
     }
     if operation.reads_body:
-        description["requestBody"] = {"required": True, "content": _body(operation, schema_of)}
+        description["requestBody"] = {"required": _needs_body(operation), "content": _body(operation, schema_of)}
     if operation.role is None:
         description["security"] = []
     else:
         description["x-role"] = operation.role
     return description
+
+
+def _needs_body(operation: Operation) -> bool:
+    """Tell whether a request without a body is refused: it is not where every field may be left out."""
+    if operation.takes_bytes or operation.takes_form or not issubclass(operation.body, msgspec.Struct):
+        return True
+    return any(field.required for field in msgspec.structs.fields(operation.body))
 
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:

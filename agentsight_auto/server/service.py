@@ -12,6 +12,8 @@ import anyio
 
 from agentsight_auto._clock import Clock
 from agentsight_auto._ids import IdSource
+from agentsight_auto._settings import load_settings
+from agentsight_auto.query.lifecycle import Rules
 from agentsight_auto.query.served import ServedBackend
 from agentsight_auto.server.auth import KeyRing
 from agentsight_auto.server.metrics import Metrics
@@ -22,6 +24,7 @@ from agentsight_auto.store import erasure
 from agentsight_auto.store.attachments import AttachmentFolder
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.geo import GeoLookup
+from agentsight_auto.store.insights import settle
 from agentsight_auto.store.keys import Agent
 from agentsight_auto.store.sessions import SessionLimits
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 FILES_PATH = "/api/files/"
 _MOST_WRITERS = 8
+_EXAMINED_AT_ONCE = 1000
 _SIGN_INS_PER_MINUTE = 10
 """From one address."""
 _TIDY_S = 0.5
@@ -61,6 +65,9 @@ class Service:
         self.signer = LinkSigner(load_secret(settings.secret_path), settings.link_lifetime_s)
         self.counting_tokens = threading.Lock()
         """Held while cumulative counters of an older client are turned into what came since the last ones."""
+        told = load_settings({})
+        self.rules = Rules(told.escalation_actions, told.resolution_actions, told.idle_after)
+        """What moves a conversation: the library's settings, from the server's environment."""
         self._geo = GeoLookup(None if settings.geoip_db is None else Path(settings.geoip_db))
 
     @cached_property
@@ -86,7 +93,11 @@ class Service:
                 return None
             return f"{address}{FILES_PATH}{self.signer.sign(agent.id, row.id)}/"
 
-        return ServedBackend(self.database, folder, agent=agent.name, geo=self._geo, link=link)
+        return ServedBackend(self.database, folder, agent=agent.name, geo=self._geo, rules=self.rules, link=link)
+
+    def examine(self) -> None:
+        """Examine some of the conversations that changed."""
+        settle(self.database, most=_EXAMINED_AT_ONCE)
 
     def tidy(self) -> None:
         """Go on with unfinished erasures and erase what has expired, for a second or so at most.

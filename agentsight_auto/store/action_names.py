@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select, update
 from agentsight_auto.exceptions import NotFoundException
 from agentsight_auto.store.bulk import in_slices, insert_rows
 from agentsight_auto.store.schema import conversation_actions, messages
+from agentsight_auto.store.schema_insights import ending_actions
 from agentsight_auto.store.schema_spans import actions
 
 if TYPE_CHECKING:
@@ -79,3 +80,5 @@ def _rename_performed(connection: Connection, agent_id: int, old: str, new: str)
         conversation_actions.c.agent_id == agent_id, conversation_actions.c.action_name == old
     )
     connection.execute(counted.values(action_name=new))
+    ended = update(ending_actions).where(ending_actions.c.agent_id == agent_id, ending_actions.c.action_name == old)
+    connection.execute(ended.values(action_name=new))

@@ -54,6 +54,7 @@ def write_states(
     """Store what has changed, and give the new ones their database id."""
     changed = [state for state in states if state.is_described or state.is_touched]
     for state in changed:
+        state.settle()
         if state.is_address_changed:
             place = geo.find(state.fields["customer_ip_address"]) if geo is not None else None
             state.place = (place.city, place.country, place.timezone) if place is not None else (None, None, None)

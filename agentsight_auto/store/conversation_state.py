@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from agentsight_auto.events import AnyEvent, ConversationEnded, ConversationStarted
+from agentsight_auto.events import AnyEvent, ConversationEnded, ConversationStarted, Message
 from agentsight_auto.store.metadata_index import encode_json
 from agentsight_auto.store.summary import Summary
 
@@ -69,10 +69,17 @@ class ConversationState:
         """Return what a search by id, name or customer looks at."""
         return self.conversation_id, self.fields["name"], self.fields["customer_id"]
 
+    def settle(self) -> None:
+        """Say, once all events of the batch are taken in, whether a flag has changed: those are in indexes."""
+        self.is_described = self.is_described or self.summary.flags() != self._flags
+
     def add(self, event: AnyEvent) -> None:
         """Take in one event that is not stored yet."""
         self._see(event.at_us)
-        if isinstance(event, ConversationStarted):
+        if type(event) is Message:  # by far the most frequent kind
+            self.summary.add(event)
+            self.is_touched = True
+        elif isinstance(event, ConversationStarted):
             self._describe(event)
             if not event.is_used:
                 return
@@ -81,7 +88,6 @@ class ConversationState:
         else:
             self.summary.add(event)
             self.is_touched = True
-            self.is_described |= self.summary.flags() != self._flags
         if not self.is_used:
             self.is_used = self.is_touched = True
 

@@ -56,9 +56,12 @@ def check(event: AnyEvent) -> bytes:
     conversation_id = event.conversation_id
     if not isinstance(conversation_id, str) or not 1 <= len(conversation_id) <= MAX_CONVERSATION_ID:
         raise RejectedEvent(f"conversation_id is not a text of 1 to {MAX_CONVERSATION_ID} characters")
-    _check_moment("at_us", event.at_us)
+    at_us = event.at_us
+    if not isinstance(at_us, int) or not 0 <= at_us <= MAX_AT_US:
+        _check_moment("at_us", at_us)
     if isinstance(event, Message):
-        _check_sender(event.sender)
+        if event.sender not in _SENDERS:
+            _check_sender(event.sender)
         if not isinstance(event.content, str):
             raise RejectedEvent("content is not text")
         if event.attachments:

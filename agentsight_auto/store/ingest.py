@@ -13,7 +13,7 @@ from msgspec import MsgspecError
 from sqlalchemy import Connection, Table, exc, func, select
 
 from agentsight_auto.events import Action, Answer, AnyEvent, Attachments, Button, Feedback, Message, TokenUsage
-from agentsight_auto.store import event_rows, search_index, summaries
+from agentsight_auto.store import event_rows, insights, search_index, summaries
 from agentsight_auto.store.action_names import name_actions
 from agentsight_auto.store.bulk import in_slices, insert_rows, next_id
 from agentsight_auto.store.conversation_rows import load_states, write_states
@@ -156,6 +156,7 @@ class _Batch:
         self._insert_others(news, pks)
         summaries.add_events(self.connection, self.agent_id, [event for _, event in news], pks)
         summaries.rebuild(self.connection, [state.pk for state in states.values() if state.summary.is_stale])
+        insights.mark_due(self.connection, self.agent_id, pks.values())
         return answers
 
     def _stored_already(self, events: Sequence[tuple[bytes, AnyEvent]]) -> dict[Table, set[bytes]]:
@@ -209,7 +210,7 @@ class _Batch:
         insert_rows(self.connection, messages, rows, with_id=True)
         said = [(row[2], row[0], row[6]) for row in rows if row[4] != "action"]
         search_index.add_messages(self.connection, agent_id, said)
-        name_actions(self.connection, agent_id, {event.action_name for _, event in events if isinstance(event, Action)})
+        name_actions(self.connection, agent_id, {row[7] for row in rows if row[7] is not None})
         for table, of_table in children.items():
             insert_rows(self.connection, table, of_table)
 

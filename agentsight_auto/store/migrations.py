@@ -20,6 +20,7 @@ from agentsight_auto.store import (
     migration_0007_order,
     migration_0008_erasure,
     migration_0009_sessions,
+    migration_0010_insights,
 )
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(7, "order", migration_0007_order.STATEMENTS),
     Migration(8, "erasure", migration_0008_erasure.STATEMENTS),
     Migration(9, "sessions", migration_0009_sessions.STATEMENTS),
+    Migration(10, "insights", migration_0010_insights.STATEMENTS),
 )
 
 _RECORD_TABLE = (

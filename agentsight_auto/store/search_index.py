@@ -38,28 +38,30 @@ _ADD_NAMES = "INSERT INTO name_search (rowid, conversation_id, name, customer_id
 _REMOVE_NAMES = (
     "INSERT INTO name_search (name_search, rowid, conversation_id, name, customer_id) VALUES ('delete', ?, ?, ?, ?)"
 )
-_DROP = tuple(f"DROP TABLE IF EXISTS {table}" for table in TABLES)
-_FILL = (
-    "DELETE FROM search_documents",
-    """
-    INSERT INTO search_documents (agent_id, conversation_pk, first_message_id, last_message_id)
-        SELECT agent_id, conversation_pk, min(id), max(id) FROM messages WHERE kind != 'action'
-        GROUP BY conversation_pk
-    """,
-    """
-    INSERT INTO message_search (rowid, content)
-        SELECT d.id, casefold((SELECT group_concat(said.content, char(10)) FROM (
-            SELECT content FROM messages AS m WHERE m.conversation_pk = d.conversation_pk AND m.kind != 'action'
-                AND m.id BETWEEN d.first_message_id AND d.last_message_id ORDER BY m.id) AS said))
-        FROM search_documents AS d
-    """,
-    """
-    INSERT INTO name_search (rowid, conversation_id, name, customer_id)
-        SELECT id, casefold(conversation_id), casefold(coalesce(name, '')), casefold(coalesce(customer_id, ''))
-        FROM conversations
-    """,
-    "UPDATE agents SET has_search_gap = 0",
-)
+_FILL = {
+    "message_search": (
+        "DELETE FROM search_documents",
+        """
+        INSERT INTO search_documents (agent_id, conversation_pk, first_message_id, last_message_id)
+            SELECT agent_id, conversation_pk, min(id), max(id) FROM messages WHERE kind != 'action'
+            GROUP BY conversation_pk
+        """,
+        """
+        INSERT INTO message_search (rowid, content)
+            SELECT d.id, casefold((SELECT group_concat(said.content, char(10)) FROM (
+                SELECT content FROM messages AS m WHERE m.conversation_pk = d.conversation_pk AND m.kind != 'action'
+                    AND m.id BETWEEN d.first_message_id AND d.last_message_id ORDER BY m.id) AS said))
+            FROM search_documents AS d
+        """,
+    ),
+    "name_search": (
+        """
+        INSERT INTO name_search (rowid, conversation_id, name, customer_id)
+            SELECT id, casefold(conversation_id), casefold(coalesce(name, '')), casefold(coalesce(customer_id, ''))
+            FROM conversations
+        """,
+    ),
+}
 
 
 @lru_cache(maxsize=1)
@@ -77,13 +79,15 @@ def is_available() -> bool:
 
 def ensure(handle: sqlite3.Connection) -> None:
     """Make the index of a migrated file where it is missing or has a gap; does nothing without FTS5."""
-    if not is_available() or _is_whole(handle):
+    if not is_available() or not _incomplete(handle):
         return
     handle.execute("BEGIN IMMEDIATE")
     try:
-        if not _is_whole(handle):
-            for statement in (*_DROP, *_CREATE, *_FILL):
+        for table, create in _incomplete(handle).items():
+            handle.execute(f"DROP TABLE IF EXISTS {table}")
+            for statement in (create, *_FILL[table]):
                 handle.execute(statement)
+        handle.execute("UPDATE agents SET has_search_gap = 0")
         handle.execute("COMMIT")
     except BaseException:
         if handle.in_transaction:
@@ -91,10 +95,11 @@ def ensure(handle: sqlite3.Connection) -> None:
         raise
 
 
-def _is_whole(handle: sqlite3.Connection) -> bool:
-    made = handle.execute("SELECT sql FROM sqlite_master WHERE name IN (?, ?)", TABLES).fetchall()
+def _incomplete(handle: sqlite3.Connection) -> dict[str, str]:
+    """Return the statements that make those tables that are not there as they should be, or do not know everything."""
+    made = dict(handle.execute("SELECT name, sql FROM sqlite_master WHERE name IN (?, ?)", TABLES).fetchall())
     (gaps,) = handle.execute("SELECT count(*) FROM agents WHERE has_search_gap").fetchone()
-    return {row[0] for row in made} == set(_CREATE) and not gaps
+    return {table: sql for table, sql in zip(TABLES, _CREATE, strict=True) if gaps or made.get(table) != sql}
 
 
 def can_search(connection: Connection, agent_id: int) -> bool:

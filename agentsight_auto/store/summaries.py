@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, delete, select
 
 from agentsight_auto.events import Action, AnyEvent, Message
+from agentsight_auto.store import insights
 from agentsight_auto.store.bulk import add_rows, insert_rows, update_rows
 from agentsight_auto.store.schema import (
     action_logs,
@@ -86,6 +87,7 @@ def rebuild(connection: Connection, conversation_pks: Iterable[int | None]) -> N
         for table in (conversation_hours, conversation_actions):
             connection.execute(delete(table).where(table.c.conversation_pk == pk))
         if agent_id is not None:
+            insights.mark_due(connection, agent_id, [pk])
             insert_rows(connection, conversation_hours, tally.hour_rows(agent_id))
             insert_rows(connection, conversation_actions, tally.action_rows(agent_id))
 

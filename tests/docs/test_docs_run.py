@@ -14,8 +14,9 @@ from tests.docs.pages import DOCS, HTTP_PAGE, PAGES, blocks, shown_outputs
 
 RUNNER = Path(__file__).parent / "run_page.py"
 TESTING_PAGE = DOCS / "testing.md"
-ELSEWHERE = {TESTING_PAGE, HTTP_PAGE}
-"""Pages that need more than a folder: pytest, a server."""
+WEB_PAGE = DOCS / "web.md"
+ELSEWHERE = {TESTING_PAGE, HTTP_PAGE, WEB_PAGE}
+"""Pages that need more than a folder: pytest, a server, web frameworks (see tests/integrations)."""
 PAGES_THAT_RUN = [page for page in PAGES if page not in ELSEWHERE and any(block.runs for block in blocks(page))]
 
 

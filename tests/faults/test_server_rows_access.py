@@ -182,7 +182,7 @@ def test_s02_every_wrong_key_is_refused(row: Row, served: Served) -> None:
 @pytest.mark.timeout(300)
 def test_s03_the_time_of_a_refusal_tells_nothing_of_a_key(row: Row, served: Served) -> None:
     """A key that shares its first 20 characters with a valid one is refused as fast as one that shares nothing."""
-    rounds = row.rounds(quick=1_500, full=20_000)
+    rounds = row.rounds(quick=800, full=20_000)
     valid, ring = served.key(), KeyRing(served.service.database, lambda: 1)
     kinds: dict[str, list[float]] = {"unknown": [], "right beginning": [], "valid": []}
     for number in range(rounds):

@@ -18,8 +18,8 @@ from .support import calls, costs, usages
 pytest.importorskip("langchain_core", reason="langchain is not installed: pip install -e .[integrations-test]")
 langchain_openai = pytest.importorskip("langchain_openai", reason="langchain-openai is not installed")
 
-from langchain_core.messages import AIMessage, HumanMessage  # noqa: E402
-from langchain_core.tools import tool  # noqa: E402
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.tools import tool
 
 
 @tool

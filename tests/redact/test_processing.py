@@ -316,7 +316,11 @@ def test_edits_and_feedback_are_redacted_and_their_secrets_masked(runtime: Runti
     )
     assert changed["metadata"] == {"password": "[masked]", "[gone]": 1}
     assert (changed["is_marked"], changed["customer_id"]) == (True, "[gone]")
-    assert SECRET not in str(agentsight_api.fetch_conversation("c"))
+    conversation_manager.escalate_conversation("c", f"because of {SECRET}")
+    conversation_manager.resolve_conversation("c", f"thanks to {SECRET}")
+    told = agentsight_api.fetch_conversation("c")
+    assert SECRET not in str(told)
+    assert "because of [gone]" in str(told)
     runtime.configure(processors=[lambda _: None])
     with pytest.raises(InvalidConversationDataException, match="dropped"):
         conversation_manager.rename_conversation("c", "x")

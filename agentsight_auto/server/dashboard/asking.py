@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from urllib.parse import parse_qs, urlsplit
 
 from agentsight_auto._clock import iso_from_us, parse_moment, us_from_datetime
 from agentsight_auto.exceptions import InvalidQueryException
@@ -81,8 +80,3 @@ def _moment(visit: Visit, given: dict[str, str], name: str) -> datetime | None:
 def utc_text(moment: datetime) -> str:
     """Return a moment as addresses carry it."""
     return iso_from_us(us_from_datetime(moment))
-
-
-def cursor_of(page_url: str | None) -> str | None:
-    """Return the cursor in the URL of a neighbouring page."""
-    return None if page_url is None else parse_qs(urlsplit(page_url).query)["cursor"][0]

@@ -18,7 +18,9 @@ from agentsight_auto.server.dashboard.entries import Entry, arrange
 from agentsight_auto.server.dashboard.languages import Texts
 
 _WIDTH, _NAMES, _ROW, _TOP = 1100, 250, 24, 30
-_PAUSE = 34.0
+_PAUSE = 40.0
+_NAMED_PAUSE_US = 1_000_000
+"""Shorter pauses are drawn without saying how long they were."""
 _LEAST = 1.5
 
 
@@ -154,4 +156,4 @@ def _pause(x: float, duration: str, height: int) -> Markup:
 
 
 def _duration(us: int, texts: Texts) -> str:
-    return texts.duration(max(us, 0) / 1000)
+    return texts.duration(us / 1000) if us >= _NAMED_PAUSE_US else ""

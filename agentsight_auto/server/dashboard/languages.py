@@ -89,6 +89,10 @@ class Texts:
         form = forms.get(self._locale.plural_form(count)) or forms["other"]
         return str(form).format_map({"count": self.number(count), **values})
 
+    def own(self, key: str, english: str) -> str:
+        """Return a text of this language, or the given English one where it has none."""
+        return str(self._own.get(key) or english)
+
     def known(self, prefix: str, word: str | None) -> str:
         """Return the text for a word of the vocabulary, ``<prefix>_<word>``; the word itself where there is none."""
         text = self._own.get(f"{prefix}_{word}") or catalogs()[FALLBACK].get(f"{prefix}_{word}")
@@ -103,7 +107,7 @@ class Texts:
     def compact(self, value: float) -> str:
         """Write a large number short: 12K."""
         if abs(value) < 10_000:
-            return self.number(value, 0)
+            return self.number(value, 1 if abs(value) < 100 else 0)
         return str(format_compact_decimal(value, locale=self._locale, fraction_digits=1))
 
     def percent(self, share: float, digits: int = 1) -> str:
@@ -159,7 +163,7 @@ class Texts:
 
     def moment(self, moment: str | datetime) -> str:
         """Write a moment in full."""
-        return str(format_datetime(self.local(moment), "long", tzinfo=self.zone, locale=self._locale))
+        return str(format_datetime(self.local(moment), "medium", tzinfo=self.zone, locale=self._locale))
 
     def clock(self, moment: str | datetime) -> str:
         """Write the time with seconds."""

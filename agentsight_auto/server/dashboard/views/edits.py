@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from agentsight_auto.exceptions import InvalidQueryException, NotFoundException
 from agentsight_auto.interchange.csv_format import CsvWriter
 from agentsight_auto.interchange.export_format import to_line
+from agentsight_auto.query.board.board import Board
 from agentsight_auto.server.bodies import parse_json
 from agentsight_auto.server.dashboard.asking import read_asked
 from agentsight_auto.server.dashboard.pages import Page
@@ -96,6 +97,13 @@ def delete(visit: Visit) -> Response:
     return redirect(safe_return(visit.field("next")))
 
 
+def end(visit: Visit) -> Response:
+    """Record that the conversation is resolved, or that it was handed over to a human."""
+    board, note = Board(visit.backend), visit.field("note").strip() or None
+    (board.escalate if visit.field("how") == "escalate" else board.resolve)(number_of(visit), note)
+    return _back(visit)
+
+
 # -- a selection -------------------------------------------------------------------------------------------------
 
 
@@ -168,6 +176,7 @@ PAGES = (
     Page("POST", PATH + "feedback/", judge, role="write"),
     Page("POST", PATH + "message-feedback/", judge_message, role="write"),
     Page("POST", PATH + "delete/", delete, role="write"),
+    Page("POST", PATH + "end/", end, role="write"),
     Page("POST", "/selection/", select),
     Page("GET", "/export/", export),
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from itertools import groupby
 from typing import Any
 
 from starlette.responses import Response
 
+from agentsight_auto.query.board.board import Board
 from agentsight_auto.server.dashboard import charts
 from agentsight_auto.server.dashboard.asking import RANGES, Asked, read_asked, utc_text
 from agentsight_auto.server.dashboard.languages import NO_VALUE
@@ -19,111 +20,77 @@ from agentsight_auto.server.dashboard.visits import Visit
 
 PATH = "/numbers/"
 _DEFAULT_RANGE = "30d"
-
-
-@dataclass(frozen=True)
-class Card:
-    """One number: how it comes out of the metrics, how it is written, and which filter finds what is behind it.
-
-    `rising` says whether more of it is good (1), bad (-1) or neither (0).
-    """
-
-    name: str
-    value: Callable[[Mapping[str, Any]], float | None]
-    form: str = "count"
-    behind: Mapping[str, str] | None = None
-    rising: int = 0
-
-
-def _ratio(above: float, below: float) -> float | None:
-    return above / below if below else None
-
-
-CARDS = (
-    Card("conversations", lambda s: s["conversations"], behind={}),
-    Card("customers", lambda s: s["customers"], behind={}),
-    Card("messages", lambda s: s["messages"], behind={"has_messages": "true"}),
-    Card("containment", lambda s: None if s["escalation_rate"] is None else 1 - s["escalation_rate"], "share", None, 1),
-    Card("escalation", lambda s: s["escalation_rate"], "share", None, -1),
-    Card("response", lambda s: s["average_response_ms"], "duration", None, -1),
-    Card("length", lambda s: s["average_conversation_ms"], "duration"),
-    Card("action_errors", lambda s: _ratio(s["action_errors"], s["action_calls"]), "share", {"has_action": "true"}, -1),
-    Card("satisfaction", lambda s: _ratio(s["feedbacks"]["positive"], sum(s["feedbacks"].values())), "share",
-         {"has_feedback": "true"}, 1),
-    Card("tokens", lambda s: _ratio(s["tokens"]["total_tokens"], s["used_conversations"]), "count"),
+_BETTER_UP = frozenset({"containment_rate", "resolution_rate", "satisfaction", "use_rate"})
+_BETTER_DOWN = frozenset({
+    "escalation_rate", "escalated_conversations", "abandonment_rate", "abandoned_after_failure_rate", "unanswered_rate",
+    "left_asking_rate", "repeated_rate", "repeated_messages", "loop_rate", "action_errors", "action_error_rate",
+    "first_response_p50_ms", "first_response_p95_ms", "response_p50_ms", "response_p95_ms", "average_response_ms",
+    "cost_per_conversation", "unpriced_calls",
+})  # fmt: skip
+COLUMNS = (
+    ("containment_rate", "ratio"), ("escalation_rate", "ratio"), ("average_response_ms", "ms"),
+    ("satisfaction", "ratio"), ("cost_per_conversation", "usd"),
 )  # fmt: skip
+_DIMENSIONS = {"source": "source", "device": "device", "language": "language", "country": "country"}
+_MOST_ROWS = 12
 
 
 def show(visit: Visit) -> Response:
     """Show the numbers of a stretch of time."""
-    asked = _asked(visit)
+    asked = with_range(read_asked(visit))
     with_environment(visit, asked)
-    filters = {**asked.filters, "include_development": True}
-    now = visit.backend.stats(filters)
-    before = _before(visit, asked)
+    found = Board(visit.backend).metrics(asked.filters, zone=visit.texts.zone_name)
+    cards = [_card(visit, asked, metric) for metric in found["metrics"]]
     return page(
         visit,
         "numbers.html",
         asked=asked,
         ranges=RANGES,
-        cards=[_card(visit, asked, card, now, before) for card in CARDS],
-        has_any=bool(now["conversations"]),
+        groups=[(name, list(group)) for name, group in groupby(cards, key=lambda card: card["group"])],
+        has_any=bool(found["metrics"][0]["value"]),
+        behind=found["behind"],
         volume=volume(visit, asked, PATH),
-        breakdowns=[_breakdown(visit, asked, name, now) for name in ("source", "device", "language", "country")],
-        hours=_hours(visit, now["peak_hours"]),
+        breakdowns=[_breakdown(visit, asked, name, rows) for name, rows in found["by"].items()],
+        columns=COLUMNS,
+        hours=_hours(visit, found["peak_hours"]),
         environment=asked.filters.get("environment"),
     )
 
 
-def _asked(visit: Visit) -> Asked:
-    asked = read_asked(visit)
-    if asked.begin is None and asked.end is None and "range" not in asked.given:
-        asked.given["range"] = _DEFAULT_RANGE
-        begin = datetime.now(timezone.utc) - timedelta(days=RANGES[_DEFAULT_RANGE])
-        asked = Asked(asked.given, {**asked.filters, "started_at_after": utc_text(begin)}, begin, None)
-    return asked
+def with_range(asked: Asked) -> Asked:
+    """Ask for the last 30 days where the address names no stretch of time."""
+    if asked.given.keys() & {"from", "to", "range"}:
+        return asked
+    begin = datetime.now(timezone.utc) - timedelta(days=RANGES[_DEFAULT_RANGE])
+    given = {**asked.given, "range": _DEFAULT_RANGE}
+    return Asked(given, {**asked.filters, "started_at_after": utc_text(begin)}, begin, None)
 
 
-def _before(visit: Visit, asked: Asked) -> Mapping[str, Any] | None:
-    """Return the metrics of the stretch of the same length before this one; None where there is no beginning."""
-    if asked.begin is None:
-        return None
-    end = asked.end or datetime.now(timezone.utc)
-    stretch = {
-        "started_at_after": utc_text(asked.begin - (end - asked.begin)),
-        "started_at_before": utc_text(asked.begin),
-    }
-    return visit.backend.stats({**asked.filters, **stretch, "include_development": True})
-
-
-def write(visit: Visit, form: str, value: float | None) -> str:
-    """Write a number in its form; a dash for one that there is not."""
+def write(visit: Visit, unit: str, value: float | None) -> str:
+    """Write a number in its unit; a dash for one that there is not."""
     if value is None:
         return NO_VALUE
     texts = visit.texts
-    writers: Mapping[str, Callable[[float], str]] = {
-        "share": texts.percent,
-        "duration": texts.duration,
-        "money": texts.money,
-    }
-    return writers.get(form, texts.compact)(value)
+    writers: Mapping[str, Callable[[float], str]] = {"ratio": texts.percent, "ms": texts.duration, "usd": texts.money}
+    return writers.get(unit, texts.compact)(value)
 
 
-def _card(
-    visit: Visit, asked: Asked, card: Card, now: Mapping[str, Any], before: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    value, earlier = card.value(now), None if before is None else card.value(before)
-    change = None
-    if value is not None and earlier:
-        change = value - earlier if card.form == "share" else value / earlier - 1
-    better = None if not change or not card.rising else (change > 0) == (card.rising > 0)
+def _card(visit: Visit, asked: Asked, metric: Mapping[str, Any]) -> dict[str, Any]:
+    name, unit, value, before = metric["name"], metric["unit"], metric["value"], metric["before"]
+    change = metric["change"]
+    if unit == "ratio" and value is not None and before is not None:
+        change = value - before
+    better = None if not change or name not in _BETTER_UP | _BETTER_DOWN else (change > 0) == (name in _BETTER_UP)
     return {
-        "name": card.name,
-        "value": write(visit, card.form, value),
-        "before": None if earlier is None else write(visit, card.form, earlier),
+        "name": name,
+        "group": metric["group"],
+        "title": visit.texts.own(f"metric_{name}", metric["title"]),
+        "definition": visit.texts.own(f"define_{name}", metric["definition"]),
+        "value": write(visit, unit, value),
+        "before": None if before is None else write(visit, unit, before),
         "change": None if change is None else _signed(visit, change),
         "is_better": better,
-        "href": None if card.behind is None else asked.url("/", **card.behind),
+        "href": None if metric["filter"] is None or not value else asked.url("/", **metric["filter"]),
     }
 
 
@@ -132,31 +99,39 @@ def _signed(visit: Visit, change: float) -> str:
     return sign + visit.texts.percent(abs(change))
 
 
-def _breakdown(visit: Visit, asked: Asked, name: str, stats: Mapping[str, Any]) -> dict[str, Any]:
-    counted = [(row[name], row["conversations"]) for row in stats[f"by_{name}"]]
-    most = max((count for _, count in counted), default=0)
-    words = {"language": visit.texts.language_name, "country": visit.texts.country}
+def _breakdown(visit: Visit, asked: Asked, name: str, found: list[dict[str, Any]]) -> dict[str, Any]:
+    texts = visit.texts
+    words: dict[str, Callable[[Any], str]] = {
+        "language": texts.language_name,
+        "country": texts.country,
+        "hour": lambda hour: f"{hour:02}:00",
+        "weekday": texts.weekday,
+    }
+    if name in _DIMENSIONS:
+        found = found[:_MOST_ROWS]
+    most = max((row["conversations"] for row in found), default=0)
     rows = [
         {
-            "label": words.get(name, str)(value) if value else visit.texts.t("unknown"),
-            "count": count, "bar": charts.share(count, most),
-            "href": asked.url("/", **{name: value}) if value and name != "country" else None,
+            "label": texts.t("unknown") if row["value"] is None else words.get(name, str)(row["value"]),
+            "count": row["conversations"],
+            "bar": charts.share(row["conversations"], most),
+            "cells": [write(visit, unit, row.get(column)) for column, unit in COLUMNS],
+            "href": asked.url("/", **{_DIMENSIONS[name]: row["value"]})
+            if name in _DIMENSIONS and row["value"]
+            else None,
         }
-        for value, count in counted[:12]
-    ]  # fmt: skip
-    return {"name": name, "rows": rows}
+        for row in found
+    ]
+    return {"name": name, "rows": [row for row in rows if row["count"] or name == "weekday"]}
 
 
 def _hours(visit: Visit, peaks: list[dict[str, int]]) -> Any:
-    """Return messages by weekday and hour, in the reader's zone as it is now."""
+    """Return messages by weekday and hour, in the reader's zone."""
     if not peaks:
         return None
-    offset = datetime.now(visit.texts.zone).utcoffset() or timedelta()
-    shift = round(offset.total_seconds() / 3600)
     cells = [[0.0] * 24 for _ in range(7)]
     for peak in peaks:
-        moved = peak["weekday"] * 24 + peak["hour"] + shift
-        cells[moved // 24 % 7][moved % 24] += peak["messages"]
+        cells[peak["weekday"]][peak["hour"]] += peak["messages"]
     rows = [(visit.texts.weekday(day), cells[day]) for day in range(7)]
     cell = visit.texts.t("heat_cell", row="{row}", column="{column}", value="{value}")
     return charts.heat(rows, [f"{hour:02}" for hour in range(24)], title=visit.texts.t("peak_hours"), cell=cell)

@@ -9,26 +9,38 @@ from typing import Any
 from starlette.responses import Response
 
 from agentsight_auto.deliver.overview import look_into
+from agentsight_auto.query.board.board import Board
 from agentsight_auto.server.dashboard import charts
 from agentsight_auto.server.dashboard.asking import RANGES, read_asked
 from agentsight_auto.server.dashboard.pages import Page
 from agentsight_auto.server.dashboard.rendering import page
 from agentsight_auto.server.dashboard.views.conversations import with_environment
+from agentsight_auto.server.dashboard.views.numbers import with_range
 from agentsight_auto.server.dashboard.visits import Visit
 
 
 def show_actions(visit: Visit) -> Response:
-    """Show all actions, the most frequent first."""
-    asked = read_asked(visit)
+    """Show all actions, the most frequent first, the slowest calls and the most frequent errors."""
+    asked = with_range(read_asked(visit))
     with_environment(visit, asked)
-    stats = visit.backend.stats({**asked.filters, "include_development": True})
-    most = max((row["calls"] for row in stats["actions"]), default=0)
+    found = Board(visit.backend).actions(asked.filters)
     rows = [
-        {**row, "bar": charts.share(row["calls"], most), "href": asked.url("/", action_name=row["action_name"])}
-        for row in stats["actions"]
+        {
+            **row,
+            "trend": charts.line(row["trend"], title=visit.texts.t("trend")),
+            "href": asked.url("/", action_name=row["action_name"]),
+        }
+        for row in found["actions"]
     ]
     return page(
-        visit, "actions.html", asked=asked, rows=rows, ranges=RANGES, environment=asked.filters.get("environment")
+        visit,
+        "actions.html",
+        asked=asked,
+        rows=rows,
+        slowest=found["slowest"],
+        errors=found["errors"],
+        ranges=RANGES,
+        environment=asked.filters.get("environment"),
     )
 
 

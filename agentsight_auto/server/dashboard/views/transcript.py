@@ -7,14 +7,12 @@ from typing import Any
 from starlette.responses import Response
 
 from agentsight_auto.exceptions import NotFoundException
-from agentsight_auto.query.metrics import ESCALATION_ACTIONS
-from agentsight_auto.query.neighbours import neighbours
+from agentsight_auto.query.board.board import Board
 from agentsight_auto.server.dashboard.asking import Asked, read_asked
 from agentsight_auto.server.dashboard.axis import draw
 from agentsight_auto.server.dashboard.entries import arrange, mark_days
 from agentsight_auto.server.dashboard.pages import Page
 from agentsight_auto.server.dashboard.rendering import page
-from agentsight_auto.server.dashboard.summaries import summarise
 from agentsight_auto.server.dashboard.views.conversations import with_environment
 from agentsight_auto.server.dashboard.visits import Visit
 from agentsight_auto.server.routing import parse_id
@@ -47,8 +45,7 @@ def show(visit: Visit) -> Response:
         needle=needle,
         hits=[entry.message["id"] for entry in entries if entry.is_hit],
         is_raw=visit.given.get("raw") == "1",
-        escalations=set(ESCALATION_ACTIONS) | {"transfer_to_human_agents"},
-        edit=visit.given.get("edit") if visit.may_edit else None,
+        escalations=set(visit.backend.rules.escalation_actions),
         **common,
     )
 
@@ -60,16 +57,17 @@ def show_timeline(visit: Visit) -> Response:
 
 
 def _common(visit: Visit) -> tuple[Asked, dict[str, Any], dict[str, Any]]:
-    asked = read_asked(visit)
-    shape = visit.backend.fetch_conversation(number_of(visit))
+    asked, board = read_asked(visit), Board(visit.backend)
+    shape = board.transcript(number_of(visit))
     with_environment(visit, asked)
-    newer, older = neighbours(visit.service.database, visit.backend.agent_id, asked.filters, shape["id"])
+    around = board.neighbours(shape["id"], asked.filters)
     links = {
-        name: None if pk is None else asked.url(f"/conversations/{pk}/")
-        for name, pk in (("newer", newer), ("older", older))
+        name: None if around[way] is None else asked.url(f"/conversations/{around[way]}/")
+        for name, way in (("newer", "previous"), ("older", "next"))
     }
-    here = f"/conversations/{shape['id']}/"
-    return asked, shape, {"asked": asked, "chat": shape, "summary": summarise(shape), "here": here, **links}
+    here, summary = f"/conversations/{shape['id']}/", shape["summary"]
+    title = shape["name"] or shape["customer_id"] or shape["conversation_id"]
+    return asked, shape, {"asked": asked, "chat": shape, "summary": summary, "title": title, "here": here, **links}
 
 
 PAGES = (Page("GET", PATH, show), Page("GET", PATH + "timeline/", show_timeline))

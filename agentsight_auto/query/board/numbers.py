@@ -1,0 +1,262 @@
+"""The metrics of a period: totals, quantiles, by origin, hour and weekday, beside the period before.
+
+In: filters, a time zone. Out: one plain dict. Loses: nothing; conversations that wait to be examined are told as
+`behind`. `query.definitions` says what each number means.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone, tzinfo
+from typing import Any
+
+from sqlalchemy import Connection, case, func, select
+
+from agentsight_auto._clock import iso_from_us
+from agentsight_auto.query.board.scope import EXAMINED, Scope, open_scope, read_period
+from agentsight_auto.query.definitions import METRICS, Metric, sums
+from agentsight_auto.query.lifecycle import Rules
+from agentsight_auto.store.schema import conversation_hours, conversations
+from agentsight_auto.store.schema_insights import insights
+
+ORIGINS = ("source", "device", "language", "country")
+_QUARTER_US = 900_000_000
+_MOST_VALUES = 100
+_MOST_CUSTOMERS = 20
+_PER_HOUR = (
+    "conversations", "used_conversations", "talked_conversations", "escalated_conversations", "contained_conversations",
+    "messages", "responses", "responses_ms",
+)  # fmt: skip
+
+Sums = Mapping[str, float]
+
+
+def compute_metrics(
+    connection: Connection,
+    filters: Mapping[str, Any],
+    *,
+    agent_id: int,
+    rules: Rules,
+    zone: tzinfo = timezone.utc,
+    compare: bool = True,
+    include_development: bool = False,
+    now_us: int,
+) -> dict[str, Any]:
+    """Return the metrics of the conversations that match; see `Board.metrics` for the shape.
+
+    Raises:
+        InvalidQueryException: a filter that cannot be read.
+    """
+    known: dict[str, Any] = {
+        "agent_id": agent_id,
+        "rules": rules,
+        "include_development": include_development,
+        "now_us": now_us,
+    }
+    from_us, until_us = read_period(filters, now_us)
+    scope = open_scope(connection, filters, **known)
+    groups = _by_origin(connection, scope)
+    totals = _fold(sums_of for _, sums_of in groups)
+    times = _times(connection, scope)
+    before = None
+    if compare and from_us is not None and from_us < until_us:
+        bounds = {"started_at_after": 2 * from_us - until_us - 1, "started_at_before": from_us - 1}
+        earlier = {**filters, **{name: iso_from_us(max(at_us, 0)) for name, at_us in bounds.items()}}
+        before = _numbers(connection, open_scope(connection, earlier, **known)), earlier
+    by_quarter = _by_quarter(connection, scope)
+    return {
+        "period": {"from": None if from_us is None else iso_from_us(from_us), "until": iso_from_us(until_us)},
+        "before": None
+        if before is None
+        else {"from": before[1]["started_at_after"], "until": before[1]["started_at_before"]},
+        "environments": scope.environments,
+        "metrics": [_shape(metric, totals, times, None if before is None else before[0]) for metric in METRICS],
+        "by": {**_origin_rows(groups), **_clock_rows(by_quarter, zone)},
+        "days": _days(by_quarter, zone),
+        "peak_hours": _peak_hours(connection, scope, zone),
+        "customers": _customers(connection, scope),
+        "world": [
+            {"country": row["value"], "conversations": row["conversations"]}
+            for row in _origin_rows(groups)["country"]
+            if row["value"] is not None
+        ],
+    }
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
+
+
+def _by_origin(connection: Connection, scope: Scope) -> list[tuple[tuple[Any, ...], Sums]]:
+    """Sum once by all origins together; each origin's own rows are folded from these."""
+    dimensions = [conversations.c.source, conversations.c.device, conversations.c.language, insights.c.country]
+    named = sums(scope.life)
+    statement = select(*dimensions, *named.values()).select_from(EXAMINED).where(*scope.conditions)
+    size = len(dimensions)
+    return [
+        (tuple(row[:size]), dict(zip(named, (value or 0 for value in row[size:]), strict=True)))
+        for row in connection.execute(statement.group_by(*dimensions))
+    ]
+
+
+def _numbers(connection: Connection, scope: Scope) -> tuple[Sums, Mapping[str, Sequence[int]]]:
+    named = sums(scope.life)
+    row = connection.execute(select(*named.values()).select_from(EXAMINED).where(*scope.conditions)).one()
+    return dict(zip(named, (value or 0 for value in row), strict=True)), _times(connection, scope)
+
+
+def _times(connection: Connection, scope: Scope) -> dict[str, list[int]]:
+    """Return the response times in order: of each conversation the first, and each of all."""
+    each = array("I")
+    first: list[int] = []
+    statement = select(insights.c.first_response_ms, insights.c.responses_ms).select_from(EXAMINED)
+    for first_ms, packed in connection.execute(statement.where(*scope.conditions, insights.c.response_count > 0)):
+        first.append(first_ms)
+        each.frombytes(packed)
+    if sys.byteorder == "big":
+        each.byteswap()
+    return {"first": sorted(first), "each": sorted(each)}
+
+
+def _by_quarter(connection: Connection, scope: Scope) -> list[tuple[int, Sums]]:
+    """Sum by the quarter of an hour in which conversations began: every time zone's hours are made of these."""
+    named = {name: value for name, value in sums(scope.life).items() if name in _PER_HOUR}
+    quarter = (conversations.c.started_at_us // _QUARTER_US).label("quarter")
+    statement = select(quarter, *named.values()).select_from(EXAMINED).where(*scope.conditions).group_by(quarter)
+    return [
+        (row[0], dict(zip(named, (value or 0 for value in row[1:]), strict=True)))
+        for row in connection.execute(statement)
+    ]
+
+
+def _peak_hours(connection: Connection, scope: Scope, zone: tzinfo) -> list[dict[str, int]]:
+    """Count messages by weekday (0 is Monday) and hour in which they were said."""
+    hours = conversation_hours.c
+    said = func.sum(hours.human_message_count + hours.agent_message_count)
+    joined = EXAMINED.join(conversation_hours, hours.conversation_pk == conversations.c.id)
+    counted: Counter[tuple[int, int]] = Counter()
+    statement = select(hours.hour, said).select_from(joined).where(*scope.conditions).group_by(hours.hour)
+    for hour, messages in connection.execute(statement):
+        moment = datetime.fromtimestamp(hour * 3600, zone)
+        counted[moment.weekday(), moment.hour] += messages
+    return [
+        {"weekday": weekday, "hour": hour, "messages": count}
+        for (weekday, hour), count in sorted(counted.items())
+        if count
+    ]
+
+
+def _customers(connection: Connection, scope: Scope) -> list[dict[str, Any]]:
+    customer = conversations.c.customer_id
+    escalated = func.count(case((scope.life.was_escalated, 1)))
+    counts = (func.count().label("conversations"), func.sum(insights.c.human_count), escalated)
+    statement = select(customer, *counts).select_from(EXAMINED).where(*scope.conditions, customer.is_not(None))
+    ordered = statement.group_by(customer).order_by(func.count().desc(), customer).limit(_MOST_CUSTOMERS)
+    return [
+        {"customer_id": name, "conversations": count, "messages": messages, "escalated": handed_over}
+        for name, count, messages, handed_over in connection.execute(ordered)
+    ]
+
+
+# -- folding ---------------------------------------------------------------------------------------------------------
+
+
+def _fold(parts: Iterable[Sums]) -> Sums:
+    total: defaultdict[str, float] = defaultdict(int)
+    for part in parts:
+        for name, value in part.items():
+            total[name] += value
+    return total
+
+
+def _origin_rows(groups: Sequence[tuple[tuple[Any, ...], Sums]]) -> dict[str, list[dict[str, Any]]]:
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for place, name in enumerate(ORIGINS):
+        by_value: defaultdict[Any, list[Sums]] = defaultdict(list)
+        for values, part in groups:
+            by_value[values[place]].append(part)
+        folded = sorted(
+            ((value, _fold(parts)) for value, parts in by_value.items()),
+            key=lambda item: (-item[1]["conversations"], item[0] is None, str(item[0])),
+        )
+        rows[name] = [_row(value, value, part) for value, part in folded[:_MOST_VALUES]]
+    return rows
+
+
+def _clock_rows(quarters: Sequence[tuple[int, Sums]], zone: tzinfo) -> dict[str, list[dict[str, Any]]]:
+    by_hour: defaultdict[int, list[Sums]] = defaultdict(list)
+    by_weekday: defaultdict[int, list[Sums]] = defaultdict(list)
+    for quarter, part in quarters:
+        moment = datetime.fromtimestamp(quarter * 900, zone)
+        by_hour[moment.hour].append(part)
+        by_weekday[moment.weekday()].append(part)
+    return {
+        "hour": [_row(hour, f"{hour:02d}:00", _fold(by_hour[hour])) for hour in range(24)],
+        "weekday": [_row(day, None, _fold(by_weekday[day])) for day in range(7)],
+    }
+
+
+def _row(value: Any, label: str | None, part: Sums) -> dict[str, Any]:
+    named = {
+        metric.name: _value(metric, part)
+        for metric in METRICS
+        if metric.numerator in part and (not metric.denominator or metric.denominator in part)
+    }
+    return {"value": value, "label": label, "conversations": part.get("conversations", 0), **named}
+
+
+def _days(quarters: Sequence[tuple[int, Sums]], zone: tzinfo) -> list[dict[str, Any]]:
+    by_day: defaultdict[str, list[Sums]] = defaultdict(list)
+    for quarter, part in quarters:
+        by_day[f"{datetime.fromtimestamp(quarter * 900, zone):%Y-%m-%d}"].append(part)
+    return [{"date": day, **{name: _fold(parts)[name] for name in _PER_HOUR}} for day, parts in sorted(by_day.items())]
+
+
+def _value(metric: Metric, part: Sums) -> float | None:
+    if metric.denominator:
+        return part.get(metric.numerator, 0) / part[metric.denominator] if part.get(metric.denominator) else None
+    return part.get(metric.numerator, 0)
+
+
+def _measured(metric: Metric, totals: Sums, times: Mapping[str, Sequence[int]]) -> float | None:
+    if not metric.times:
+        return _value(metric, totals)
+    return quantile(times[metric.times], metric.quantile)
+
+
+def quantile(ordered: Sequence[float], share: float) -> float | None:
+    """Return the smallest value that at least this share of the values does not exceed (nearest rank)."""
+    if not ordered:
+        return None
+    rank = -(-len(ordered) * round(share * 100) // 100)
+    return ordered[max(rank, 1) - 1]
+
+
+def _shape(
+    metric: Metric,
+    totals: Sums,
+    times: Mapping[str, Sequence[int]],
+    before: tuple[Sums, Mapping[str, Sequence[int]]] | None,
+) -> dict[str, Any]:
+    value = _measured(metric, totals, times)
+    earlier = None if before is None else _measured(metric, *before)
+    change = None if value is None or not earlier else value / earlier - 1
+    behind: dict[str, str] = {"insight": metric.insight} if metric.insight else {}
+    if metric.times and value is not None:
+        name = "first_response_over_ms" if metric.times == "first" else "response_over_ms"
+        behind = {name: str(int(value) - 1)}  # as long as this, or longer
+    return {
+        "name": metric.name,
+        "group": metric.group,
+        "title": metric.title,
+        "definition": metric.definition,
+        "unit": metric.unit,
+        "value": value,
+        "before": earlier,
+        "change": change,
+        "numerator": totals.get(metric.numerator, 0) if metric.numerator else len(times[metric.times]),
+        "denominator": totals.get(metric.denominator, 0) if metric.denominator else None,
+        "filter": behind,
+    }

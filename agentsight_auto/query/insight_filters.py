@@ -1,0 +1,75 @@
+"""The filters that ask what was found out about a conversation: status, lists, country, response times.
+
+In: parameters. Out: conditions on `insights`. Loses: nothing; a conversation that was not examined yet matches none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from agentsight_auto.query import parameters
+from agentsight_auto.query.filter_values import Reader
+from agentsight_auto.query.lifecycle import STATUSES, Condition, Lifecycle, read_list
+from agentsight_auto.query.members import Members, by_subquery
+from agentsight_auto.store.schema import conversations
+from agentsight_auto.store.schema_insights import insights
+
+
+def read_status(name: str, value: object) -> str:
+    """Read a status."""
+    return parameters.read_choice(name, value, STATUSES)
+
+
+def read_country(name: str, value: object) -> str:
+    """Read a country: two letters, in any case."""
+    return parameters.read_text(name, value).strip().upper()
+
+
+INSIGHT_READERS: Mapping[str, Reader] = {
+    "status": read_status,
+    "insight": read_list,
+    "country": read_country,
+    "first_response_over_ms": parameters.read_whole_number,
+    "response_over_ms": parameters.read_whole_number,
+}
+"""How the value of each of these filters is read."""
+
+
+def _over(column: Any) -> Callable[[Lifecycle, Any], Condition]:
+    return lambda life, value: column > min(max(value, -1), 2**62)
+
+
+_CONDITIONS: Mapping[str, Callable[[Lifecycle, Any], Condition]] = {
+    "status": lambda life, value: life.has_status(value),
+    "insight": lambda life, value: life.in_list(value),
+    "country": lambda life, value: insights.c.country == value,
+    "first_response_over_ms": _over(insights.c.first_response_ms),
+    "response_over_ms": _over(insights.c.longest_response_ms),
+}
+
+
+INSIGHT_FILTERS = tuple(INSIGHT_READERS)
+
+
+def read_insight_filters(given: Mapping[str, Any], life: Lifecycle) -> list[Members]:
+    """Return what the filters that are given ask for.
+
+    Raises:
+        InvalidQueryException: a value that cannot be read.
+    """
+    return [
+        _members(life.agent_id, _CONDITIONS[name](life, read(name, given[name])))
+        for name, read in INSIGHT_READERS.items()
+        if name in given
+    ]
+
+
+def _members(agent_id: int, condition: Condition) -> Members:
+    pk = insights.c.conversation_pk
+    joined = insights.join(conversations, conversations.c.id == pk)
+    found = select(pk).select_from(joined).where(insights.c.agent_id == agent_id, condition).correlate(None)
+    probe = select(pk).where(pk == conversations.c.id, condition).correlate(conversations).exists()
+    return Members(probe, found, by_subquery(found), is_distinct=True)

@@ -1,0 +1,50 @@
+"""How large a store is, and what of it waits to be examined.
+
+In: a database. Out: a plain dict. Loses: nothing.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import and_, func, select
+
+from agentsight_auto.store.database import Database
+from agentsight_auto.store.insights import count_due
+from agentsight_auto.store.schema import conversations, messages
+
+_GENERATED, _BEYOND = "conv_", "conv`"  # the character after the underscore
+_GENERATED_LENGTH = 17
+
+
+def store_facts(database: Database, agent_id: int) -> dict[str, Any]:
+    """Return schema version, size in bytes with its journal, and counts.
+
+    ``implicit_conversations`` are those whose id was generated, as nobody named the conversation.
+    """
+    size_bytes = 0
+    for suffix in ("", "-wal"):
+        with suppress(OSError):
+            size_bytes += database.path.with_name(database.path.name + suffix).stat().st_size
+    own = conversations.c.agent_id == agent_id
+    column = conversations.c.conversation_id
+    generated = and_(column >= _GENERATED, column < _BEYOND, func.length(column) == _GENERATED_LENGTH)
+    with database.read() as connection:
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        highest = connection.execute(select(func.max(messages.c.id))).scalar()
+        return {
+            "schema_version": version,
+            "store": {
+                "path": str(database.path),
+                "size_bytes": size_bytes,
+                "conversations": connection.execute(
+                    select(func.count()).select_from(conversations).where(own)
+                ).scalar(),
+                "messages": highest or 0,
+            },
+            "implicit_conversations": connection.execute(
+                select(func.count()).select_from(conversations).where(own, generated)
+            ).scalar(),
+            "behind": count_due(connection),
+        }

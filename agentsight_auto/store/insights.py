@@ -1,0 +1,148 @@
+"""Keep the insights: ingest notes which conversations changed, whoever asks for numbers has them examined.
+
+In: database ids of conversations. Out: rows of `insights` and `ending_actions`. Loses: nothing; what was not examined
+yet is due, and counted by `count_due`.
+
+Examining reads a whole transcript. It is kept out of the transaction that stores events, which it would slow down.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, case, delete, func, select
+
+from agentsight_auto.store.bulk import insert_rows
+from agentsight_auto.store.insight import Entry, Insight, derive
+from agentsight_auto.store.schema import action_logs, conversations, messages, token_usages
+from agentsight_auto.store.schema_insights import ending_actions, insights, insights_due
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from agentsight_auto.store.database import Database
+
+_AT_ONCE = 200
+"""Conversations examined with one set of statements."""
+_READ_CHARACTERS = 4000
+"""Of a message or of arguments; what follows changes none of the numbers by much."""
+_READ = (
+    "id", "agent_id", "started_at_us", "last_entry_at_us", "geo_country", "is_used", "human_message_count",
+    "agent_message_count", "action_count", "action_error_count", "positive_count", "neutral_count", "negative_count",
+    "total_tokens",
+)  # fmt: skip
+
+
+def mark_due(connection: Connection, agent_id: int, pks: Iterable[int]) -> None:
+    """Note that these conversations have changed, inside a `write` block."""
+    rows = [(pk, agent_id) for pk in pks]
+    if rows:
+        connection.exec_driver_sql("INSERT OR IGNORE INTO insights_due (conversation_pk, agent_id) VALUES (?, ?)", rows)
+
+
+def count_due(connection: Connection, *, most: int = 1_000_000) -> int:
+    """Return how many conversations wait to be examined, counting up to `most`."""
+    return connection.execute(
+        select(func.count()).select_from(select(insights_due).limit(most).subquery())
+    ).scalar_one()
+
+
+def settle(database: Database, *, most: int = 2000) -> int:
+    """Examine up to `most` conversations that are due, the newest first, and return how many are still due."""
+    while most > 0:
+        with database.read() as connection:
+            if not count_due(connection, most=1):
+                return 0
+        with database.write() as connection:
+            pks = _take_due(connection, min(most, _AT_ONCE))
+            examine(connection, pks)
+        most -= _AT_ONCE
+    with database.read() as connection:
+        return count_due(connection)
+
+
+def _take_due(connection: Connection, most: int) -> list[int]:
+    column = insights_due.c.conversation_pk
+    pks = list(connection.execute(select(column).order_by(column.desc()).limit(most)).scalars())
+    connection.execute(delete(insights_due).where(column.in_(pks)))
+    return pks
+
+
+def examine(connection: Connection, pks: Sequence[int]) -> None:
+    """Make the insights of these conversations anew from their rows, inside a `write` block."""
+    rows = connection.execute(
+        select(*(conversations.c[name] for name in _READ)).where(conversations.c.id.in_(pks))
+    ).all()
+    entries, costs = _entries(connection, pks), _costs(connection, pks)
+    found: list[tuple[Any, ...]] = []
+    endings: list[tuple[Any, ...]] = []
+    for row in rows:
+        insight = derive(entries[row.id])
+        found.append(_values(row, insight, costs.get(row.id, (None, 0, 0))))
+        endings += [(row.agent_id, name, row.id, at_us) for name, at_us in sorted(insight.ending_actions.items())]
+    for table in (insights, ending_actions):
+        connection.execute(delete(table).where(table.c.conversation_pk.in_(pks)))
+    insert_rows(connection, insights, found)
+    insert_rows(connection, ending_actions, endings)
+
+
+def _entries(connection: Connection, pks: Sequence[int]) -> defaultdict[int, list[Entry]]:
+    grouped: defaultdict[int, list[Entry]] = defaultdict(list)
+    query = (
+        select(
+            messages.c.conversation_pk,
+            messages.c.kind,
+            messages.c.sender,
+            func.substr(messages.c.content, 1, _READ_CHARACTERS),
+            messages.c.at_us,
+            messages.c.action_name,
+            func.substr(action_logs.c.error_message, 1, 1),
+            func.substr(action_logs.c.tools_used, 1, _READ_CHARACTERS),
+        )
+        .outerjoin(action_logs, action_logs.c.message_id == messages.c.id)
+        .where(messages.c.conversation_pk.in_(pks))
+        .order_by(messages.c.conversation_pk, messages.c.at_us, messages.c.event_id)
+    )
+    for pk, *entry in connection.execute(query):
+        grouped[pk].append(Entry(*entry))
+    return grouped
+
+
+def _costs(connection: Connection, pks: Sequence[int]) -> dict[int, tuple[float | None, int, int]]:
+    """Return, by conversation: the sum of what its priced calls cost, how many those are, how many have no price."""
+    cost = func.json_extract(token_usages.c.metadata, "$.cost_usd")
+    model = func.json_extract(token_usages.c.metadata, "$.model")
+    query = (
+        select(
+            token_usages.c.conversation_pk,
+            func.sum(cost),
+            func.count(cost),
+            func.count(case((cost.is_(None), model))),
+        )
+        .where(token_usages.c.conversation_pk.in_(pks), token_usages.c.metadata.is_not(None))
+        .group_by(token_usages.c.conversation_pk)
+    )
+    return {pk: (total, priced, unpriced) for pk, total, priced, unpriced in connection.execute(query)}
+
+
+def _values(row: Any, insight: Insight, cost: tuple[float | None, int, int]) -> tuple[Any, ...]:
+    waits = insight.responses_ms
+    packed = waits[:]
+    if sys.byteorder == "big":
+        packed.byteswap()
+    responses = (
+        len(waits),
+        sum(waits),
+        waits[0] if waits else None,
+        max(waits, default=None),
+        packed.tobytes() if waits else None,
+    )
+    flags = (insight.is_looped, insight.is_unanswered, insight.is_left, insight.is_failed_last)
+    last_at_us = row.started_at_us if row.last_entry_at_us is None else row.last_entry_at_us
+    return (
+        row.id, row.agent_id, row.started_at_us, last_at_us, row.geo_country, row.is_used, row.human_message_count,
+        row.agent_message_count, row.action_count, row.action_error_count, *responses, insight.repeated_count, *flags,
+        row.positive_count, row.neutral_count, row.negative_count, row.total_tokens, *cost,
+    )  # fmt: skip
