@@ -89,7 +89,8 @@ def _metrics_of(backend: Backend, filters: dict[str, Any]) -> dict[str, Any]:
 def _insights(backend: Backend, filters: dict[str, Any]) -> list[list[str]]:
     """Return the rows of the metrics that have something to tell."""
     found = {metric["name"]: metric for metric in _metrics_of(backend, filters)["metrics"]}
-    return [[found[name]["title"].lower(), _value_text(found[name])] for name in _SHOWN if found[name]["value"]]
+    told = [found[name] for name in _SHOWN if found[name]["value"] or name.endswith("_ms")]
+    return [[metric["title"].lower(), _value_text(metric)] for metric in told if metric["value"] is not None]
 
 
 def _value_text(metric: dict[str, Any]) -> str:
