@@ -17,7 +17,7 @@ from agentsight_auto import configure, conversation, track_action
 from agentsight_auto.deliver.journal import Journal
 from agentsight_auto.deliver.worker import Worker
 
-REPEATS = {"bare": 400, "disabled": 400, "call": 400, "turn": 40}
+REPEATS = {"bare": 400, "disabled": 400, "call": 160, "turn": 40}
 
 
 def find_order(order_id: str) -> str:

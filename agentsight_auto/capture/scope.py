@@ -94,8 +94,7 @@ class ConversationScope:
     def stamp(self) -> tuple[str, str, int]:
         """Return event id, conversation id and capture time (µs) of an event made now."""
         runtime = self.runtime
-        clock = runtime.clock
-        at_us = (clock.monotonic_ns() + clock.offset_ns) // 1000
+        at_us = runtime.clock.now_us()
         return runtime.ids.next(at_us), self.conversation_id, at_us
 
     def record_start(self, **known: Any) -> None:

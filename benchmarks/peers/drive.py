@@ -1,7 +1,8 @@
 """Runs one recorder in its own environment: ``python drive.py RECORDER SINK_ADDRESS``, then a command a line.
 
 Commands are JSON lists, answers JSON lines: ``["calls", n]``, ``["awaits", n]``, ``["turns", n]`` (all answer with
-microseconds), ``["threads", threads, turns]``, ``["burst", n]``, ``["flush"]`` (these in seconds), ``["leave"]``.
+microseconds), ``["threads", threads, turns]``, ``["burst", n]``, ``["flush"]`` (these in seconds), ``["leave"]``;
+``["produced"]`` and ``["delivered"]`` answer with numbers of calls, the latter for a recorder that needs no sink.
 Every recorded call carries a marker ``item-NNNNNNNN-end`` as its argument, which the sink counts.
 
 Needs nothing but the standard library and the recorder.
@@ -22,10 +23,13 @@ from typing import Any
 CALLS_OF_A_TURN = 3
 
 numbers = itertools.count(1)
+produced: list[int] = []
 
 
 def markers(count: int) -> list[str]:
-    return [f"item-{next(numbers):08d}-end" for _ in range(count)]
+    made = [next(numbers) for _ in range(count)]
+    produced.extend(made)
+    return [f"item-{number:08d}-end" for number in made]
 
 
 def find_order(order_id: str) -> str:
@@ -108,6 +112,14 @@ class Driver:
                     self._call(item)
         return time.perf_counter() - started
 
+    def produced(self) -> int:
+        """Return how many calls were made."""
+        return len(produced)
+
+    def delivered(self) -> int:
+        """Return how many calls have reached their place, where that is not the sink."""
+        return int(self._recorder.delivered())
+
     def flush(self) -> float:
         """Return the seconds until everything is delivered."""
         started = time.perf_counter()
@@ -124,7 +136,7 @@ def main() -> None:
     for line in sys.stdin:
         command, *arguments = json.loads(line)
         if command == "leave":
-            print(json.dumps(next(numbers) - 1), flush=True)
+            print(json.dumps(driver.produced()), flush=True)
             return
         print(json.dumps(getattr(driver, command)(*arguments)), flush=True)
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
+from contextlib import closing
 from typing import Any
 
 import agentsight_auto
 from agentsight_auto import conversation, track_action
 
 tracked = track_action
+home = ""
 
 
 def start(address: str) -> None:
+    global home
     del address
     home = tempfile.mkdtemp(prefix="agentsight-benchmark-")
     agentsight_auto.configure(home=home, environment="development", disabled=False)
@@ -31,4 +35,9 @@ def flush() -> None:
     assert report.captured == report.delivered, report
 
 
-__all__ = ["conversation", "flush", "start", "tracked", "turn"]
+def delivered() -> int:
+    with closing(sqlite3.connect(f"{home}/agentsight.db")) as database:
+        return int(database.execute("SELECT count(*) FROM action_logs").fetchone()[0])
+
+
+__all__ = ["conversation", "delivered", "flush", "start", "tracked", "turn"]
