@@ -34,9 +34,12 @@ def _missing(reason: str) -> None:
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Debian's chromium; skips where it, or Playwright, is absent."""
+    """Debian's chromium; skips where it, or Playwright, is absent.
+
+    It ends with its module: while it runs Playwright keeps an event loop in this thread, and other tests need their own.
+    """
     path = shutil.which("chromium")
     try:
         from playwright.sync_api import sync_playwright
