@@ -38,7 +38,7 @@ def _missing(reason: str) -> None:
 def chromium() -> Iterator[Any]:
     """Debian's chromium; skips where it, or Playwright, is absent.
 
-    It ends with its module: while it runs Playwright keeps an event loop in this thread, and other tests need their own.
+    It ends with its module: while it runs, Playwright keeps an event loop in this thread, and other tests need one too.
     """
     path = shutil.which("chromium")
     try:

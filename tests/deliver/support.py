@@ -21,9 +21,13 @@ clock = Clock()
 ids = IdSource()
 
 
+_latest_us = 0
+
+
 def make_line(content: str = "hello", conversation_id: str = "chat-1") -> bytes:
-    """Return the line of a new message event."""
-    at_us = clock.now_us()
+    """Return the line of a new message event, of a moment of its own: by that a server without event ids tells them."""
+    global _latest_us
+    at_us = _latest_us = max(clock.now_us(), _latest_us + 1)
     return encode_event(Message(ids.next(at_us), conversation_id, at_us, "agent", content))
 
 
