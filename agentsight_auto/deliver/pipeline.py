@@ -90,6 +90,8 @@ class Pipeline:
             if worker is not None:
                 worker.ask("later")
                 worker.ask("sync")
+        except GateClosed:  # at the very end, when a thread that will never run again is inside: nobody reads a log
+            _guard.failures["recording: GateClosed"] += 1
         except Exception as error:  # noqa: BLE001 - the host comes first
             _guard.failed("recording", error)
 
@@ -173,6 +175,8 @@ class Pipeline:
             if worker is not None:
                 worker.ask(then)
                 worker.ask("sync")
+        except GateClosed:  # at the very end, when a thread that will never run again is inside: nobody reads a log
+            _guard.failures["recording: GateClosed"] += 1
         except Exception as error:  # noqa: BLE001 - the host comes first
             _guard.failed("recording", error)
 

@@ -37,6 +37,9 @@ Waiter = queue.SimpleQueue[bool]
 class Duties(Protocol):
     """What the worker carries out."""
 
+    is_quiet: bool
+    """The process ends: nothing is logged any more."""
+
     def deliver(self) -> None:
         """Deliver what waits; raises when the destination cannot."""
         ...
@@ -238,7 +241,7 @@ class Worker:
             self._due["deliver"] = self.backoff.until
             if with_adoption:
                 self._due["adopt"] = self.backoff.until
-            if not self._is_stopping:
+            if not self._is_stopping and not self._duties.is_quiet:
                 _guard.warn_at_most_once_a_minute(
                     "delivery", "agentsight-auto: events wait, delivery failed: %s: %s", type(error).__name__, error
                 )
