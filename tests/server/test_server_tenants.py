@@ -117,6 +117,8 @@ def test_nothing_of_another_is_listed_counted_or_named(tenants: Tenants) -> None
         "started_at_after": "2000-01-01", "started_at_before": "2099-01-01", "ordering": "id",
         "metadata": f"{CANARY}:{CANARY}", "conversation_id": tenants.text_id, "customer_ip_address": "203.0.113.77",
         "environment": "production", "env": "production", "metadata_key": CANARY,
+        "status": "open", "insight": "unanswered", "country": "GB",
+        "first_response_over_ms": "0", "response_over_ms": "0",
     }  # fmt: skip
     for name in KNOWN_FILTERS:
         if name == "metadata_value":
