@@ -70,7 +70,9 @@ def test_memory_is_bounded_while_the_disk_fails(
     report = pipeline.flush(5)
     assert report.lost == {"memory_full": 500 - report.delivered}
     assert report.delivered > 60
-    assert destination.ids == ids_of(lines)[-report.delivered :]
+    produced = ids_of(lines)
+    assert destination.ids == [event for event in produced if event in set(destination.ids)]
+    assert destination.ids[-60:] == produced[-60:]  # a batch that was under way meanwhile may be older
 
 
 @pytest.mark.usefixtures("impatient")
