@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from agentsight_auto.query.board.timeline import lay_out
 from agentsight_auto.query.definitions import METRICS
 from agentsight_auto.server.dashboard import languages, markup
-from agentsight_auto.server.dashboard.entries import arrange
+from agentsight_auto.server.dashboard.axis import draw
+from agentsight_auto.server.dashboard.entries import arrange, cut
 from agentsight_auto.server.dashboard.rendering import static_files
 from tests.server.support import Client, Served
 
@@ -167,16 +169,45 @@ def test_attachments_are_saved_as_they_are_and_shown_as_new_pictures(visitor: Br
         assert "sandbox; default-src 'none'" in answer.headers["content-security-policy"]
 
 
+def action(number: int, parent: int | None = None) -> dict[str, Any]:
+    """Return the message of an action in the documented shape."""
+    log = {"id": number, "parent_id": parent, "error_message": "", "duration_ms": 1.0, "started_at": None}
+    shape = {"id": number, "sender": "agent", "content": "", "action_name": f"a{number}", "button": None}
+    logged = {"action_logs": [{**log, "metadata": {}}], "metadata": {}}
+    return {**shape, **logged, "attachments": [], "timestamp": "2026-11-01T10:00:00Z"}
+
+
 def test_inner_actions_lie_inside_the_outer_one() -> None:
-    """Children follow their parent, however deep; parents that name each other do not make a loop."""
+    """Children follow their parent; of parents that name each other one is outside, and none is lost."""
+    entries = arrange({"messages": [action(1), action(2, 1), action(3, 2), action(4, 5), action(5, 4), action(6, 99)]})
+    inside = [[inner.log["id"] for inner in entry.walk() if inner.log] for entry in entries]
+    assert inside == [[1, 2, 3], [5, 4], [6]]
 
-    def message(number: int, parent: int | None) -> dict[str, Any]:
-        log = {"id": number, "parent_id": parent, "error_message": "", "duration_ms": 1.0, "started_at": None}
-        shape = {"id": number, "sender": "agent", "content": "", "action_name": f"a{number}", "button": None}
-        return {**shape, "attachments": [], "timestamp": "2026-11-01T10:00:00Z", "action_logs": [log], "metadata": {}}
 
-    entries = arrange({"messages": [message(1, None), message(2, 1), message(3, 2), message(4, 5), message(5, 4)]})
-    assert [[inner.log["id"] for _, inner in entry.walk() if inner.log] for entry in entries] == [[1, 2, 3], [4], [5]]
+def test_ten_thousand_nested_actions_stay_readable() -> None:
+    """What is nested deeper than can be shown lies beside the last that can; the timeline shows all as well."""
+    shape = {"messages": [action(1), *(action(number, number - 1) for number in range(2, 10_001))]}
+    (outer,) = arrange(shape)
+    assert sum(1 for _ in outer.walk()) == 10_000
+    layout = lay_out({**shape, "id": 1, "conversation_id": "c", "started_at": "2026-11-01T10:00:00Z"})
+    axis = draw(layout, languages.Texts("en", languages.read_zone("UTC")), lambda number: f"#m{number}", 2)
+    assert axis is not None
+    assert (len(axis.rows), axis.number, axis.count) == (250, 2, 40)
+
+
+def test_a_part_is_found_by_its_number_or_by_what_is_in_it() -> None:
+    """A link to a message inside an action leads to the part with it, and opens what is around it."""
+    shape = {"messages": [*(action(number) for number in range(1, 1001)), action(2000, 1000)]}
+    entries = arrange(shape)
+    assert [(cut(entries, number=number, at=None).first) for number in (None, 1, 2, 3, 9)] == [1, 1, 401, 801, 801]
+    assert cut(entries, number=None, at=401).number == 2
+    assert cut(entries, number=None, at=424242).number == 1
+    assert not any(entry.is_open for entry in entries[:400])
+    part = cut(entries, number=None, at=2000)
+    assert (part.number, part.count, part.first, len(part.entries)) == (3, 3, 801, 200)
+    assert part.entries[-1].is_open
+    assert part.entries[-1].children[0].is_open
+    assert not part.entries[0].is_open
 
 
 def test_every_text_is_there_in_every_language() -> None:

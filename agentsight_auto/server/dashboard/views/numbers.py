@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
 from itertools import groupby
 from typing import Any
 
@@ -11,15 +10,16 @@ from starlette.responses import Response
 
 from agentsight_auto.query.board.board import Board
 from agentsight_auto.server.dashboard import charts
-from agentsight_auto.server.dashboard.asking import RANGES, Asked, read_asked, utc_text
+from agentsight_auto.server.dashboard.asking import RANGES, Asked, read_asked
+from agentsight_auto.server.dashboard.chosen import chips
 from agentsight_auto.server.dashboard.languages import NO_VALUE
 from agentsight_auto.server.dashboard.pages import Page
 from agentsight_auto.server.dashboard.rendering import page
-from agentsight_auto.server.dashboard.views.conversations import volume, with_environment
+from agentsight_auto.server.dashboard.views.conversations import volume
 from agentsight_auto.server.dashboard.visits import Visit
 
 PATH = "/numbers/"
-_DEFAULT_RANGE = "30d"
+DEFAULT_RANGE = "30d"
 _BETTER_UP = frozenset({"containment_rate", "resolution_rate", "satisfaction", "use_rate"})
 _BETTER_DOWN = frozenset({
     "escalation_rate", "escalated_conversations", "abandonment_rate", "abandoned_after_failure_rate", "unanswered_rate",
@@ -37,8 +37,7 @@ _MOST_ROWS = 12
 
 def show(visit: Visit) -> Response:
     """Show the numbers of a stretch of time."""
-    asked = with_range(read_asked(visit))
-    with_environment(visit, asked)
+    asked = read_asked(visit, DEFAULT_RANGE)
     found = Board(visit.backend).metrics(asked.filters, zone=visit.texts.zone_name)
     cards = [_card(visit, asked, metric) for metric in found["metrics"]]
     return page(
@@ -53,17 +52,8 @@ def show(visit: Visit) -> Response:
         breakdowns=[_breakdown(visit, asked, name, rows) for name, rows in found["by"].items()],
         columns=COLUMNS,
         hours=_hours(visit, found["peak_hours"]),
-        environment=asked.filters.get("environment"),
+        chips=chips(visit, asked, PATH),
     )
-
-
-def with_range(asked: Asked) -> Asked:
-    """Ask for the last 30 days where the address names no stretch of time."""
-    if asked.given.keys() & {"from", "to", "range"}:
-        return asked
-    begin = datetime.now(timezone.utc) - timedelta(days=RANGES[_DEFAULT_RANGE])
-    given = {**asked.given, "range": _DEFAULT_RANGE}
-    return Asked(given, {**asked.filters, "started_at_after": utc_text(begin)}, begin, None)
 
 
 def write(visit: Visit, unit: str, value: float | None) -> str:
