@@ -77,13 +77,57 @@ def test_pages_do_not_move_while_conversations_arrive(visitor: Browser, client: 
     assert visitor.get(live[1].replace("&amp;", "&")).json()["count"] == 1
 
 
-def test_production_hides_development_until_asked(visitor: Browser, client: Client) -> None:
-    """With production conversations development ones are left out, unless the address says otherwise."""
-    client.open("dev", name="Dev", environment="development")
-    assert listed(visitor.get("/").text) == ["Dev"]
-    client.open("prod", name="Prod", environment="production")
-    assert listed(visitor.get("/").text) == ["Prod"]
-    assert sorted(listed(visitor.get("/?environment=all").text)) == ["Dev", "Prod"]
+def test_production_hides_development_and_nothing_else(visitor: Browser, client: Client) -> None:
+    """With production in the time asked for, development is left out, which the page says; staging is not."""
+    old, new = "2026-11-01T10:00:00Z", "2026-11-05T10:00:00Z"
+    client.open("dev", name="Dev", environment="development", timestamp=new)
+    text = visitor.get("/").text
+    assert listed(text) == ["Dev"]
+    assert '<span class="badge warn"' in text
+    client.open("stage", name="Stage", environment="staging", timestamp=new)
+    assert sorted(listed(visitor.get("/").text)) == ["Dev", "Stage"]
+    client.open("prod", name="Prod", environment="production", timestamp=old)
+    text = visitor.get("/").text
+    assert listed(text) == ["Stage", "Prod"]
+    assert "Left out: development." in text
+    assert '<span class="badge warn"' not in text
+    assert sorted(listed(visitor.get("/?environment=all").text)) == ["Dev", "Prod", "Stage"]
+    assert sorted(listed(visitor.get("/?from=2026-11-04").text)) == ["Dev", "Stage"]
+    for path in ("/numbers/?range=all", "/actions/?range=all", "/?range=all"):
+        assert "Left out: development." in visitor.get(path).text, path
+    assert visitor.get("/export/?format=jsonl").text.count("\n") == 2
+
+
+def test_a_facet_takes_several_values_and_gives_them_back(visitor: Browser, client: Client) -> None:
+    """Each click adds a value, or takes one away, in the list and as a chip; other views keep what was chosen."""
+    for number, source in enumerate(("web", "voice", "email")):
+        client.open(f"chat-{number}", name=source, source=source)
+    text = visitor.get("/?source=web").text
+    assert "/?source=web&amp;source=voice" in text
+    text = visitor.get("/?source=web&source=voice&search=chat").text
+    assert sorted(listed(text)) == ["voice", "web"]
+    assert text.count('class="filter"') == 3
+    assert 'href="/?source=voice&amp;search=chat"' in text
+    assert 'href="/numbers/?source=web&amp;source=voice"' in text
+    assert visitor.get("/numbers/?range=all&source=web&source=voice").text.count('class="filter"') == 2
+    assert len(visitor.get("/export/?format=jsonl&source=web&source=email").text.splitlines()) == 2
+    assert listed(visitor.get("/?environment=staging").text) == []
+
+
+def test_the_owner_chooses_among_the_agents_of_the_store(tmp_path: Path) -> None:
+    """Where nobody signs in, the menu and the list name all agents; a number that is none changes nothing."""
+    with Served(tmp_path, local_agent="default") as served:
+        browser = Browser(served, "localhost")
+        served.client("default").open("ours", name="Ours")
+        assert 'name="agent"' not in browser.get("/").text
+        served.client("other").open("theirs", name="Theirs")
+        text = browser.get("/").text
+        assert listed(text) == ["Ours"]
+        (other,) = re.findall(r'name="agent" value="(\d+)"><svg[^>]*>.*?</svg><span>other<', text)
+        browser.post("/preferences/", {"agent": other})
+        assert listed(browser.get("/").text) == ["Theirs"]
+        browser.cookies["agentsight_agent"] = "99"
+        assert listed(browser.get("/").text) == ["Ours"]
 
 
 def test_a_conversation_is_edited_in_place(visitor: Browser, client: Client) -> None:

@@ -20,13 +20,13 @@ from agentsight_auto.server.dashboard.languages import Texts
 from agentsight_auto.server.dashboard.markup import visible
 
 _WIDTH, _NAMES, _ROW, _TOP = 1100, 270, 26, 30
-_ROOM_AFTER = 90
+_ROOM_AFTER = 175
 _PAUSE = 40.0
 _ALL_PAUSES = 400.0
 _NAMED_PAUSE_MS = 1000
 """Shorter pauses are drawn without saying how long they were."""
 _LEAST = 2.0
-_LABEL = 38
+_LABEL = 36
 _DEEPEST = 12
 PART = 250
 """So many rows are on one page."""
