@@ -59,6 +59,7 @@ def test_c10_takes_long(row):
 """
 
 
+HEAD = "| Row | Provoked | Asked | Reached | Books at the end | Verdict |\n|---|---|---|---|---|---|\n"
 MISCOUNT = {"captured": 3, "delivered": 1, "pending": 1, "rejected": {}, "lost": {}}
 
 
@@ -74,7 +75,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Table:
 def test_rows_say_what_was_provoked_asked_and_reached(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tests of one row are joined; a miss, a known failure, an error, an impossible row and books that do not balance are told apart."""
+    """Tests of one row are joined; whatever keeps a row from holding is told, books that do not balance too."""
     assert run(pytester, monkeypatch).rows == {
         "C1": ["30 kills; a fork", "lost 0", "lost 0", "nothing runs", "holds"],
         "C2": ["a fault", "lost 0", "lost 3", "nothing runs", "**fails**: lost: asked 0, reached 3"],
@@ -90,7 +91,7 @@ def test_rows_say_what_was_provoked_asked_and_reached(
 def test_a_page_keeps_the_rows_that_did_not_run(tmp_path: Path) -> None:
     """Only what ran is replaced, in order, with the date; the text around it stays."""
     page = tmp_path / "page.md"
-    old = "| Row | Provoked | Asked | Reached | Books at the end | Verdict |\n|---|---|---|---|---|---|\n| C2 | old | a | b | c | holds |\n"
+    old = f"{HEAD}| C2 | old | a | b | c | holds |\n"
     page.write_text(
         f"# Title\n\n<!-- rows C: begin -->\n{old}| C11 | old | a | b | c | holds |\n<!-- rows C: end -->\n\nEnd.\n"
     )
