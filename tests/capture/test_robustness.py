@@ -88,7 +88,7 @@ def test_leaving_a_block_never_waits_for_the_store(runtime: Runtime, tmp_path: P
         time.sleep(0.02)
     holder.execute("ROLLBACK")
     holder.close()
-    assert slowest < 1.0
+    assert slowest < 3
 
 
 def test_open_blocks_are_journalled_while_delivery_is_stuck(runtime: Runtime, tmp_path: Path) -> None:
