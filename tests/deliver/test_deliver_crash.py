@@ -250,7 +250,7 @@ for line in after: p.append(line)
 p.commit()
 acknowledge(*after)
 if child == 0:
-    report = p.flush(5)
+    report = p.flush(20)
     assert report.captured == 500 and report.delivered == 500, report
     assert time.monotonic() - began < 4
 else:
@@ -263,7 +263,7 @@ else:
     ("options", "prepare"),
     [
         pytest.param("", "", id="buffer not empty"),
-        pytest.param("", "p.flush(5); [p.append(line) for line in make_lines(0)]", id="worker running"),
+        pytest.param("", "p.flush(20); [p.append(line) for line in make_lines(0)]", id="worker running"),
         pytest.param(
             "",
             "p.commit(); threading.Thread(target=lambda: p._gate.run(lambda: time.sleep(0.5))).start()",
@@ -355,7 +355,7 @@ os._exit(0)
         )
     ]
     adopters = [
-        start_child(tmp_path, "p = pipeline(); p.flush(5); p.flush(5); os.write(1, b'%d' % p.report().adopted)")
+        start_child(tmp_path, "p = pipeline(); p.flush(20); p.flush(5); os.write(1, b'%d' % p.report().adopted)")
         for _ in range(3)
     ]
     counts = [int(adopter.communicate(timeout=20)[0] or 0) for adopter in adopters]
@@ -483,7 +483,7 @@ while len(handled) < 40:
     for line in lines[-3:]: p.append(line)
     p.commit()
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-report = p.flush(5)
+report = p.flush(20)
 assert report.is_complete and report.captured == len(lines) + len(handled), report
 """
     with start_child(tmp_path, program) as child:

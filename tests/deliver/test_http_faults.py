@@ -112,7 +112,7 @@ def test_an_outage_loses_and_doubles_nothing(
     lines = make_lines(30)
     for line in lines[:10]:
         pipeline.append(line)
-    assert pipeline.flush(5).is_complete
+    assert pipeline.flush(20).is_complete
     before = len(server.asked)
     if outage == "refused":
         server.refuse()
@@ -161,7 +161,7 @@ def test_a_poison_event_lies_in_rejected_and_the_others_arrive(
     lines = [make_line("fine"), make_line("poison"), make_line("fine")]
     for line in lines:
         pipeline.append(line)
-    report = pipeline.flush(5)
+    report = pipeline.flush(20)
     assert (report.delivered, report.rejected) == (2, {"status 422": 1})
     (kept,) = [line for path in (outbox / "rejected").glob("*.jsonl") for line in path.read_text().splitlines()]
     assert "status 422: as the test asked" in kept

@@ -82,7 +82,7 @@ def test_recording_for_an_endpoint_without_a_key_waits(server: FaultServer) -> N
         tracker.send_tracked_data()
     assert server.asked == []
     tracker.configure(api_key=KEY)
-    tracker._runtime.flush(5)
+    tracker._runtime.flush(20)
     assert [event["kind"] for event in server.events.values()] == ["conversation", "message"]
     tracker._runtime.shutdown(2)
 
