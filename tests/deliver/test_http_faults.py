@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import email.utils
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -310,6 +311,25 @@ def test_a_process_ends_within_two_seconds_and_the_next_one_delivers(
         assert len(server.events) == 50
     else:
         assert len({item["timestamp"] for item in server.sent("track")}) == len(server.items) == 50
+
+
+def test_the_end_of_a_process_does_not_cut_off_the_request_that_is_under_way(
+    modern: FaultServer, tmp_path: Path
+) -> None:
+    """What the server answers while the process ends is taken; nothing is sent again for want of that answer."""
+    batches: list[Asked] = []
+
+    def answer_late(asked: Asked) -> None:
+        if asked.path == "/api/events/":
+            batches.append(asked)
+            threading.Event().wait(0.5)  # the end has begun meanwhile
+
+    modern.behave(answer_late)
+    program = HTTP_CHILD + EXIT_PROGRAM.format(url=modern.url, count=3) + "sys.stdin.readline()"
+    with start_child(tmp_path, program, stdin=subprocess.PIPE) as child:
+        assert modern.wait_for(lambda: batches, 20)
+        child.communicate(b"go on\n", timeout=20)
+    assert (len(modern.events), len(batches), modern.repeats()) == (3, 1, 0)
 
 
 def test_an_exit_without_a_worker_keeps_its_time_too(modern: FaultServer, tmp_path: Path) -> None:
