@@ -141,7 +141,7 @@ class ServeProcess(AbstractContextManager["ServeProcess"]):
                 stream.close()
 
 
-def until(condition: Any, within_s: float = 5.0) -> Any:
+def until(condition: Any, within_s: float = 20.0) -> Any:
     """Return what `condition` gives once it is true."""
     deadline = time.monotonic() + within_s
     while not (found := condition()):
