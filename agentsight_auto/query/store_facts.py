@@ -8,14 +8,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import func, select
 
+from agentsight_auto.query.lifecycle import has_generated_id
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.insights import count_due
 from agentsight_auto.store.schema import conversations, messages
-
-_GENERATED, _BEYOND = "conv_", "conv`"  # the character after the underscore
-_GENERATED_LENGTH = 17
 
 
 def store_facts(database: Database, agent_id: int) -> dict[str, Any]:
@@ -28,8 +26,6 @@ def store_facts(database: Database, agent_id: int) -> dict[str, Any]:
         with suppress(OSError):
             size_bytes += database.path.with_name(database.path.name + suffix).stat().st_size
     own = conversations.c.agent_id == agent_id
-    column = conversations.c.conversation_id
-    generated = and_(column >= _GENERATED, column < _BEYOND, func.length(column) == _GENERATED_LENGTH)
     with database.read() as connection:
         version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
         highest = connection.execute(select(func.max(messages.c.id))).scalar()
@@ -44,7 +40,7 @@ def store_facts(database: Database, agent_id: int) -> dict[str, Any]:
                 "messages": highest or 0,
             },
             "implicit_conversations": connection.execute(
-                select(func.count()).select_from(conversations).where(own, generated)
+                select(func.count()).select_from(conversations).where(own, has_generated_id)
             ).scalar(),
             "behind": count_due(connection),
         }
