@@ -7,11 +7,11 @@ Loses: nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, union, union_all
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, or_, select, union, union_all
 
 from agentsight_auto.query import parameters
 from agentsight_auto.query.edit_values import SENTIMENTS
@@ -191,9 +191,3 @@ def _has_key(agent_id: int, path: str) -> Members:
     subquery = select(union_all(ids.where(here), ids.where(below)).subquery())
     probe = exists().where(values.conversation_pk == conversations.c.id, or_(here, below))
     return Members(probe, subquery, by_subquery(subquery))
-
-
-def known_ids(ids: Collection[int]) -> Select[Any]:
-    """Return a subquery of these ids that is one parameter, however many they are."""
-    each = func.json_each(str(sorted(ids))).table_valued("value")
-    return select(each.c.value)

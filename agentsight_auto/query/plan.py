@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, UnaryExpression, select
-from sqlalchemy.sql.operators import custom_op
+from sqlalchemy import ColumnElement, Connection, select
 
-from agentsight_auto.query.members import Condition, Members, known_ids
+from agentsight_auto.query.expressions import known_ids, unindexed
+from agentsight_auto.query.members import Condition, Members
 from agentsight_auto.store.schema import conversations
 
 WINDOW = 10_000
@@ -72,11 +72,6 @@ class Ways(NamedTuple):
     """For walking far, where each member is better looked up in a set of all ids."""
     gather: list[Condition] | None
     """For looking up the members and sorting them, where walking may find too few; None where it cannot."""
-
-
-def unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return the column's value as an expression that no index is used for."""
-    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
 
 
 def plan_page(connection: Connection, asked: Asked) -> Ways:
