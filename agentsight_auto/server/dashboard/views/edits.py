@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
-from agentsight_auto.exceptions import InvalidQueryException, NotFoundException
+from agentsight_auto.exceptions import NotFoundException
 from agentsight_auto.interchange.csv_format import CsvWriter
 from agentsight_auto.interchange.export_format import to_line
 from agentsight_auto.query.board.board import Board
@@ -18,7 +18,7 @@ from agentsight_auto.server.dashboard.asking import read_asked
 from agentsight_auto.server.dashboard.pages import Page
 from agentsight_auto.server.dashboard.rendering import page, redirect, safe_headers
 from agentsight_auto.server.dashboard.views.transcript import PATH, number_of
-from agentsight_auto.server.dashboard.visits import Visit, safe_return
+from agentsight_auto.server.dashboard.visits import Unreadable, Visit, safe_return
 from agentsight_auto.server.errors import ApiError
 from agentsight_auto.server.routing import parse_id
 from agentsight_auto.store import further_feedbacks
@@ -47,9 +47,9 @@ def describe(visit: Visit) -> Response:
     try:
         document = parse_json(visit.field("metadata").encode("utf-8", "replace"), visit.service.settings.json_depth)
     except ApiError as error:
-        raise InvalidQueryException(visit.texts.t("metadata_unreadable")) from error
+        raise Unreadable(visit.texts.t("metadata_unreadable")) from error
     if not isinstance(document, dict):
-        raise InvalidQueryException(visit.texts.t("metadata_unreadable"))
+        raise Unreadable(visit.texts.t("metadata_unreadable"))
     visit.backend.update_conversation(number_of(visit), metadata=document)
     return _back(visit)
 
@@ -75,7 +75,7 @@ def judge_message(visit: Visit) -> Response:
     at_us = visit.service.clock.now_us()
     judged = {"sentiment": visit.field("sentiment"), "comment": None}
     if judged["sentiment"] not in {"positive", "negative"}:
-        raise InvalidQueryException("sentiment: give positive or negative.")
+        raise Unreadable(visit.texts.t("bad_values", names="sentiment"))
     further_feedbacks.judge_message(
         visit.service.database,
         visit.backend.agent_id,
