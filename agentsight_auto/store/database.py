@@ -96,12 +96,13 @@ class Database:
 
     @contextmanager
     def _turn(self, wait_s: float) -> Iterator[None]:
-        if not self._writing.acquire(timeout=wait_s):
+        writing = self._writing  # a child that is forked in the block gets another one
+        if not writing.acquire(timeout=wait_s):
             raise store_error(self.path, sqlite3.OperationalError("database is locked"))
         try:
             yield
         finally:
-            self._writing.release()
+            writing.release()
 
     def agent_id(self, name: str = "default") -> int:
         """Return the id of the agent of this name; a new name is stored first. Not inside a `write` block."""

@@ -32,6 +32,7 @@ logger = logging.getLogger("agentsight_auto.server")
 
 _FORM_BYTES = 1024 * 1024
 _MOST_FIELDS = 1100
+_REPORT_TYPES = frozenset({"application/csp-report", "application/reports+json"})
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,8 @@ class PageEndpoint:
     async def _form(self, request: Request) -> FormData:
         bounded = Request(request.scope, limited(request, _FORM_BYTES))
         with anyio.fail_after(self._service.settings.read_timeout_s):
+            if request.headers.get("content-type", "").partition(";")[0] in _REPORT_TYPES:
+                return FormData([("report", (await bounded.body()).decode("utf-8", "replace"))])
             return await bounded.form(max_files=0, max_fields=_MOST_FIELDS, max_part_size=_FORM_BYTES)
 
 

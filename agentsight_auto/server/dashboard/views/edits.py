@@ -15,6 +15,7 @@ from agentsight_auto.interchange.export_format import to_line
 from agentsight_auto.query.board.board import Board
 from agentsight_auto.server.bodies import parse_json
 from agentsight_auto.server.dashboard.asking import read_asked
+from agentsight_auto.server.dashboard.audit import note
 from agentsight_auto.server.dashboard.pages import Page
 from agentsight_auto.server.dashboard.rendering import page, redirect, safe_headers
 from agentsight_auto.server.dashboard.views.transcript import PATH, number_of
@@ -93,6 +94,7 @@ def delete(visit: Visit) -> Response:
     if visit.field("confirmed") != "yes":
         return _confirm(visit, [number], visit.field("next") or "/")
     visit.backend.delete_conversation(number)
+    note(visit, "delete", conversations=[number])
     return redirect(safe_return(visit.field("next")))
 
 
@@ -115,6 +117,7 @@ def select(visit: Visit) -> Response:
     if not numbers or len(numbers) > _MOST_SELECTED:
         return redirect(target)
     if verb in {"jsonl", "csv"}:
+        note(visit, "export", conversations=numbers)
         return _download(visit, verb, {"ids": numbers})
     if not visit.may_edit:
         return page(visit, "problem.html", status=403, problem="read_only")
@@ -126,6 +129,7 @@ def select(visit: Visit) -> Response:
             return _confirm(visit, numbers, target)
         for number in numbers:
             visit.backend.delete_conversation(number)
+        note(visit, "delete", conversations=numbers)
     return redirect(target)
 
 
@@ -134,8 +138,11 @@ def _confirm(visit: Visit, numbers: list[int], target: str) -> Response:
 
 
 def export(visit: Visit) -> Response:
-    """Send everything that the list would show."""
+    """Send everything that the list would show; with one key not more than a few times an hour."""
+    if visit.service.export_throttle.wait_s(visit.agent.key_id):
+        return page(visit, "problem.html", status=429, problem="export_often")
     asked = read_asked(visit)
+    note(visit, "export", filters=asked.filters)
     return _download(visit, "csv" if visit.given.get("format") == "csv" else "jsonl", asked.filters)
 
 
