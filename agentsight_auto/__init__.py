@@ -17,20 +17,24 @@ Importing opens nothing and starts nothing.
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from . import _runtime
 from ._guard import guarded
 from ._version import __version__
-from .api import AgentSightAPI, agentsight_api
-from .async_api import AsyncAgentSightAPI
 from .capture.action import track_action
 from .capture.conversation import conversation, current_conversation
-from .capture.propagation import propagate
-from .deliver.report import FlushReport
-from .integrations.registry import follow_settings, instrument, uninstrument
-from .manager import ConversationManager, conversation_manager
-from .tracker import ConversationTracker, conversation_tracker
+
+if TYPE_CHECKING:
+    from ._settings import Settings
+    from .api import AgentSightAPI, agentsight_api
+    from .async_api import AsyncAgentSightAPI
+    from .capture.propagation import propagate
+    from .deliver.report import FlushReport
+    from .integrations.registry import instrument, uninstrument
+    from .manager import ConversationManager, conversation_manager
+    from .tracker import ConversationTracker, conversation_tracker
 
 __all__ = [
     "AgentSightAPI",
@@ -53,7 +57,42 @@ __all__ = [
     "uninstrument",
 ]
 
-_runtime.after_settings = follow_settings
+_HOMES = {
+    "AgentSightAPI": "api",
+    "AsyncAgentSightAPI": "async_api",
+    "ConversationManager": "manager",
+    "ConversationTracker": "tracker",
+    "FlushReport": "deliver.report",
+    "agentsight_api": "api",
+    "conversation_manager": "manager",
+    "conversation_tracker": "tracker",
+    "instrument": "integrations.registry",
+    "propagate": "capture.propagation",
+    "uninstrument": "integrations.registry",
+}
+"""Where the names are that not every program uses: they are loaded when they are asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _follow_settings(settings: Settings) -> None:
+    if settings.instrument or settings.token_handler_type:
+        from .integrations.registry import follow_settings  # noqa: PLC0415 - few ask for it by a setting
+
+        follow_settings(settings)
+
+
+_runtime.after_settings = _follow_settings
 
 
 def configure(**settings: Any) -> None:
@@ -64,6 +103,8 @@ def configure(**settings: Any) -> None:
     Raises:
         ConfigurationException, InvalidApiKeyException, InvalidConversationDataException: nothing is changed.
     """
+    from .tracker import conversation_tracker  # noqa: PLC0415 - not every program configures
+
     conversation_tracker.configure(**settings)
 
 
@@ -72,7 +113,7 @@ def flush(timeout_s: float = 15.0) -> FlushReport:
 
     The report counts events since the process started: ``captured = delivered + pending + rejected + lost``.
     """
-    return _flush(timeout_s) or _UNKNOWN
+    return _flush(timeout_s) or _unknown()
 
 
 def shutdown(timeout_s: float = 2.0) -> FlushReport:
@@ -80,7 +121,7 @@ def shutdown(timeout_s: float = 2.0) -> FlushReport:
 
     The end of the process does the same. Recording goes on to work afterwards.
     """
-    return _shutdown(timeout_s) or _UNKNOWN
+    return _shutdown(timeout_s) or _unknown()
 
 
 @guarded
@@ -93,5 +134,8 @@ def _shutdown(timeout_s: float) -> FlushReport:
     return _runtime.default().shutdown(timeout_s)
 
 
-_UNKNOWN = FlushReport(captured=1, delivered=0, pending=1, rejected={}, lost={}, adopted=0)
-"""What is told where even the counts cannot be read: not everything is known to be delivered."""
+def _unknown() -> FlushReport:
+    """Return what is told where even the counts cannot be read: not everything is known to be delivered."""
+    from .deliver.report import FlushReport  # noqa: PLC0415 - loaded with the first event
+
+    return FlushReport(captured=1, delivered=0, pending=1, rejected={}, lost={}, adopted=0)

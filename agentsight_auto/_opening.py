@@ -17,17 +17,19 @@ from typing import TYPE_CHECKING
 from ._guard import logger
 from ._settings import HOSTED_ENDPOINT, Settings, check_remote, prepare_home
 from .exceptions import StoreException
-from .store.attachments import AttachmentFolder
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from .deliver.destination import Destination
     from .deliver.recent import Replies
     from .query.embedded import EmbeddedBackend
     from .query.remote import AsyncRemoteReader, RemoteBackend
+    from .store.attachments import AttachmentFolder
 
 _FORK_PATIENCE_S = 2.0
-_importing = threading.Lock()
-"""Held while heavy modules are imported: a child forked then could never import them, because Python's own lock of a
+_importing = threading.RLock()
+"""Held while modules are imported late: a child forked then could never import them, because Python's own lock of a
 half-imported module stays taken in it. So a fork waits for the import, but not for long."""
 
 _is_cut_off = False
@@ -49,7 +51,7 @@ def mind_forks(renew: Callable[[], None]) -> None:
 
     def in_child() -> None:
         global _importing, _is_cut_off
-        _importing = threading.Lock()
+        _importing = threading.RLock()
         _is_cut_off = _is_cut_off or not has_waited
         renew()
 
@@ -61,12 +63,21 @@ def mind_forks(renew: Callable[[], None]) -> None:
 def _import_of_heavy_modules() -> Iterator[None]:
     if _is_cut_off:
         raise StoreException(
-            "This process was forked while its parent was loading the store for the first time, and cannot load it any "
+            "This process was forked while its parent was loading modules for the first time, and cannot load them any "
             "more. What is recorded here stays in the outbox and is delivered by another process. Fork before the "
             "first conversation, or use the spawn start method."
         )
     with _importing:
         yield
+
+
+@functools.cache
+def load_delivery() -> ModuleType:
+    """Load what the first event needs, and the package does not."""
+    with _import_of_heavy_modules():
+        from .deliver import pipeline  # noqa: PLC0415 - loads delivery
+
+    return pipeline
 
 
 def open_http(settings: Settings, attachments: AttachmentFolder, replies: Replies) -> Destination:
@@ -122,6 +133,7 @@ def open_embedded(settings: Settings) -> EmbeddedBackend:
     with _import_of_heavy_modules():
         from .query.embedded import EmbeddedBackend  # noqa: PLC0415 - loads SQLAlchemy
         from .query.lifecycle import Rules  # noqa: PLC0415
+        from .store.attachments import AttachmentFolder  # noqa: PLC0415
         from .store.database import Database  # noqa: PLC0415
         from .store.geo import GeoLookup  # noqa: PLC0415
 

@@ -116,7 +116,7 @@ def enclosing_block(frame: Frame | None) -> Frame | None:
 
 
 class Entries(Generic[E]):
-    """The open entries of one reusable context manager, which may be entered many times at once.
+    """A reusable context manager: it may be entered many times at once, and keeps its open entries.
 
     The entry that an exit belongs to is the innermost one of this opener that is current here, first among those of
     the same Python frame. Where none is (the block was left in another thread, task or context), it is the last one

@@ -33,6 +33,8 @@ class Living(Protocol):
 _in_use: set[Living] = set()
 _ever_used: weakref.WeakSet[Living] = weakref.WeakSet()
 _is_registered = False
+_OUR_SHARE = 0.75
+"""Of the time that the end of the process may take; the rest is for what the interpreter itself does then."""
 
 
 def register(living: Living) -> None:
@@ -55,7 +57,7 @@ def at_rest(living: Living) -> None:
 def _at_exit() -> None:
     started_at = time.monotonic()
     for living in list(_in_use):
-        living.end_with_process(max(started_at + living.exit_timeout_s - time.monotonic(), 0.0))
+        living.end_with_process(max(started_at + living.exit_timeout_s * _OUR_SHARE - time.monotonic(), 0.0))
 
 
 def _in_forked_child() -> None:

@@ -11,8 +11,9 @@ from typing import Any
 
 from .. import _runtime
 from .._guard import guarded
-from ..capture.action import ActionFrame, ActionSpec
 from ..capture.current import live_frame
+from ..capture.running import ActionFrame
+from ..capture.spec import ActionSpec
 from ..snapshot import snapshot
 from . import options
 
