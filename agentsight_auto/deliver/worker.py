@@ -243,15 +243,24 @@ class Worker:
         if self._begins_until is not None:
             self._has_tried_at_end = time.monotonic() >= self._begins_until
             return not self._has_tried_at_end
-        if self._is_due("sync", time.monotonic()):
-            self._duties.sync()
-            self._due["tend"] = 0.0
+        self._sync_meanwhile()
         rest_s = self._courtesy.rest_s()
         self._hurry.clear()
         if rest_s > 0 and not self._waiters and self._begins_until is None and not self._duties.is_far_behind():
             self._hurry.wait(rest_s)
         self._courtesy.batch_begins()
         return True
+
+    def _sync_meanwhile(self) -> None:
+        """Do in a long round what is due outside of it."""
+        now = time.monotonic()
+        if "sync" in self._asked:
+            self._asked.discard("sync")
+            self._expected.add("sync")
+            self._expect("sync", now + _SYNC_S)
+        if self._is_due("sync", now):
+            self._duties.sync()
+            self._due["tend"] = now
 
     def _tell_waiters(self, *, is_done: bool) -> None:
         for waiter in list(self._served):

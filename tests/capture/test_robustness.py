@@ -143,10 +143,13 @@ def test_a_child_that_cannot_load_the_store_any_more_says_so(runtime: Runtime) -
     """Forked in the middle of the import it raises where it is asked, hangs nowhere, and its events are found."""
     done = run(
         """
-        import os
+        import os, threading
         from agentsight_auto import _opening, agentsight_api, conversation, flush
         from agentsight_auto.exceptions import StoreException
-        _opening._importing.acquire()  # as the worker's import holds it
+        _opening.load_delivery()
+        holder = threading.Thread(target=_opening._importing.acquire)  # as the worker's import holds it
+        holder.start()
+        holder.join()
         with conversation("parent"):
             pass
         child = os.fork()

@@ -85,7 +85,7 @@ warnings.simplefilter("ignore")
 logging.disable()
 import agentsight_auto
 PARTS = ("capture", "deliver", "snapshot", "store", "query")
-PARTS += ("events", "_runtime", "_context", "_clock", "_ids", "_opening", "_settings")
+PARTS += ("events", "_runtime", "_backends", "_context", "_clock", "_ids", "_opening", "_settings", "_setting_values")
 OUTERMOST = set(sys.argv[4].split(","))
 guards = []
 
@@ -187,7 +187,7 @@ OUTERMOST = [
     *(f"capture.shapes.{name}" for name in ("_Wrapped.__get__", "_name_after", "_first_step")),
     *(f"capture.shapes._Unstarted.{name}" for name in ("__init__", "take")),
     *(f"capture.frames.Resumption.{name}" for name in ("__init__", "__enter__", "__exit__")),
-    *("capture.action.ActionSpec.__init__", "capture.action._block_frame", "capture.action.ActionFrame.frame"),
+    *("capture.spec.ActionSpec.__init__", "capture.action._block_frame", "capture.running.ActionFrame.frame"),
     *("capture.frames.Entries.__init__", "capture.conversation.ConversationFrame.frame"),
 ]
 """What the user's own call lands in or makes, and what drives a generator: in its place no fault lies inside."""
