@@ -49,8 +49,8 @@ class ConversationFrame(Frame, kw_only=True):
 
     def finish(self, result: object, error: BaseException | None) -> None:
         """Record how the block was left, make its events safe, and win back what was current before; never raises."""
-        del result
         try:
+            del result
             self.end(error)
             self.settle()
         except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
