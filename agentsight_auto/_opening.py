@@ -106,7 +106,7 @@ def open_remote(settings: Settings) -> RemoteBackend:
         from ._http.client import HttpClient  # noqa: PLC0415 - loads httpx
         from .query.remote import RemoteBackend  # noqa: PLC0415
 
-    return RemoteBackend(HttpClient(endpoint, api_key))
+    return RemoteBackend(HttpClient(endpoint, api_key, is_closed_at_exit=True))
 
 
 def open_remote_async(settings: Settings) -> AsyncRemoteReader:

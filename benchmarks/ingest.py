@@ -85,6 +85,8 @@ def _ingest(path: Path, portions: Sequence[list[AnyEvent]]) -> Took:
     begun, busy = time.perf_counter(), time.process_time()
     for events in portions:
         ingest(database, events)
+    with mock.patch.object(search_index, "TAIL", 1), database.write() as connection:
+        search_index.catch_up(connection)  # what is left of it belongs to what was stored
     taken = took(begun, busy)
     database.close()
     return taken

@@ -159,7 +159,7 @@ class FaultServer:
         """What was stored through one of the per-item routes."""
         return [item for where, item in self.items if where == path]
 
-    def wait_for(self, condition: Callable[[], object], timeout_s: float = 5.0) -> bool:
+    def wait_for(self, condition: Callable[[], object], timeout_s: float = 15.0) -> bool:
         """Wait until the condition holds, looked at after each request."""
         with self.changed:
             return bool(self.changed.wait_for(condition, timeout_s))

@@ -30,12 +30,19 @@ LARGEST_REPLY_BYTES = 256 * 1024 * 1024
 
 
 class HttpClient:
-    """One API: its address and key. Opens nothing before the first request."""
+    """One API: its address and key. Opens nothing before the first request.
 
-    def __init__(self, endpoint: str, api_key: str, *, deadline_s: float = DEADLINE_S) -> None:
+    `is_closed_at_exit`: the end of the process closes the connections. Not for a client of delivery, whose last request
+    may be under way then: it is closed by the worker that uses it.
+    """
+
+    def __init__(
+        self, endpoint: str, api_key: str, *, deadline_s: float = DEADLINE_S, is_closed_at_exit: bool = False
+    ) -> None:
         self.endpoint = endpoint.rstrip("/")
         self._headers = same_headers(api_key, __version__)
         self._deadline_s = deadline_s
+        self._is_closed_at_exit = is_closed_at_exit
         self._lock = threading.Lock()
         self._transport: DeadlineTransport | None = None
         self._pid = os.getpid()
@@ -77,6 +84,7 @@ class HttpClient:
             if self._transport is None:
                 self._transport = DeadlineTransport(self.endpoint)
                 self._finalizer = weakref.finalize(self, _close, self._transport, os.getpid())
+                self._finalizer.atexit = self._is_closed_at_exit  # true unless told otherwise
             return self._transport
 
     def _become_child(self) -> None:

@@ -81,6 +81,9 @@ class ActionFrame(Frame):
                 or kind is bool
             ):
                 result = self._response(result, settings)
+            metadata = self.metadata
+            if outer is not None and outer.is_tool:
+                outer, metadata, error = outer.told_by(self, error)
             at_us = (self.started_ns + self.offset_ns) // 1000
             duration_ns = ended_ns - self.started_ns
             parent_id = None
@@ -100,7 +103,7 @@ class ActionFrame(Frame):
                     self.tools_used,
                     result,
                     None if error is None and self.error_msg is None else self._error_text(error),
-                    None if self.metadata is None else arguments.kept_metadata(self.metadata, settings),
+                    None if metadata is None else arguments.kept_metadata(metadata, settings),
                     parent_id,
                 ),
                 conversation,

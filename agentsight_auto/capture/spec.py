@@ -16,7 +16,7 @@ from ..snapshot import QUICK_INT, snapshot
 from ..snapshot.redaction import MASK, is_secret_name
 from .current import frame_for_recording
 from .running import ActionFrame
-from .shapes import positional_names
+from .shapes import openers_of, positional_names
 
 
 class ActionSpec:
@@ -31,6 +31,7 @@ class ActionSpec:
         "_name_count",
         "_names",
         "_rest_name",
+        "aliases",
         "metadata",
         "name",
         "skips_first",
@@ -50,6 +51,7 @@ class ActionSpec:
         self.name = name
         self.tools_used = tools_used
         self.metadata = metadata
+        self.aliases: set[str] = set()
         self.skips_first = False
         self._capture_args = capture_args
         self._capture_response = capture_response
@@ -83,6 +85,10 @@ class ActionSpec:
         spec._is_special = bool(spec._masked) or spec.tools_used is not None or spec._capture_args is not None
         spec.skips_first = is_in_class and spec._names[:1] in {("self",), ("cls",)}
         return spec
+
+    def is_called(self, name: str) -> bool:
+        """Return whether the action has this name, or its function, or the tool that a framework makes of it."""
+        return name in {self.name, self._function_name, *self.aliases}
 
     def captures_response(self, settings: Settings) -> bool:
         """Return whether results are recorded."""
@@ -181,3 +187,8 @@ class ActionSpec:
             is_masked = name in masked or is_secret_name(name)
             parameters[name] = MASK if is_masked else snapshot(value, limit_bytes)
         return {"function": self._function_name, "parameters": parameters}
+
+
+def spec_of(function: Any) -> ActionSpec | None:
+    """Return the spec of a tracked function, also where other decorators lie above it; None of any other."""
+    return next((opener for opener in openers_of(function) if isinstance(opener, ActionSpec)), None)

@@ -11,10 +11,11 @@ from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, func, select
 
+from agentsight_auto.query.expressions import known_ids, unindexed
 from agentsight_auto.query.filters import Filters
-from agentsight_auto.query.members import Condition, Members, known_ids
+from agentsight_auto.query.members import Condition, Members
 from agentsight_auto.query.pages import Page
-from agentsight_auto.query.plan import MOST_COUNTED, plan_all, unindexed
+from agentsight_auto.query.plan import MOST_COUNTED, plan_all
 from agentsight_auto.store.schema import agents, conversations
 
 _MOST_REMEMBERED = 256

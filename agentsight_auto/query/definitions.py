@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Float, case, cast, func
 
-from agentsight_auto.query.lifecycle import LISTS, Lifecycle
+from agentsight_auto.query.lifecycle import LISTS, UNCOUNTED, Lifecycle
 from agentsight_auto.store.insight import ALIKE, FEWEST_WORDS, LOOKED_BACK, LOOP_LENGTH
 from agentsight_auto.store.schema_insights import insights
 
@@ -40,7 +40,11 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
 def sums(life: Lifecycle) -> dict[str, ColumnElement[Any]]:
     """Return the sums over some conversations that the metrics are made of, by name."""
-    counted = {f"{name}_conversations": func.count(case((condition(life), 1))) for name, condition in LISTS.items()}
+    counted = {
+        f"{name}_conversations": func.count(case((condition(life), 1)))
+        for name, condition in LISTS.items()
+        if name not in UNCOUNTED
+    }
     lasted_us = case((_columns.is_used, _columns.last_at_us - _columns.started_at_us))
     return {
         "conversations": func.count(),
@@ -174,7 +178,7 @@ METRICS: tuple[Metric, ...] = (
     _count("action_errors", "Failed actions", "Calls of actions that ended with an error.", "failed"),
     _rate("action_error_rate", "Failure rate", "Calls that ended with an error, of all calls.", "action_errors",
           "action_calls", "failed"),
-    _count("tokens", "Tokens", "Tokens of all model calls, prompt and completion."),
+    _count("tokens", "Tokens", "Tokens of all model calls, prompt and completion.", "metered"),
     Metric(name="cost_usd", group="cost", title="Cost", unit="usd", numerator="cost_usd", insight="priced",
            definition="What the model calls whose price is known cost, in US dollars, at the prices of that day."),
     Metric(name="cost_per_conversation", group="cost", title="Cost per conversation", unit="usd", numerator="cost_usd",

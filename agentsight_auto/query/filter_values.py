@@ -84,6 +84,8 @@ def check_filters(filters: Mapping[str, Any]) -> dict[str, str]:
 
 def as_text(name: str, value: Any) -> str:
     """Write the value of a known filter; a moment gets its offset."""
+    if isinstance(value, parameters.AnyOf):
+        return ",".join(value)
     if isinstance(value, bool):
         return str(value).lower()
     if name in MOMENTS:

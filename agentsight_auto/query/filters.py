@@ -95,7 +95,11 @@ def parse_filters(
     """
     given = {name: value for name, value in filters.items() if value is not None}
     readers = options or {}
-    exacts = [Exact(column, read(name, given[name])) for name, (column, read) in _EXACT.items() if name in given]
+    exacts = [
+        Exact(column, [read(name, value) for value in parameters.each(given[name])])
+        for name, (column, read) in _EXACT.items()
+        if name in given
+    ]
     conditions = [read(name, given[name]) for name, read in _RANGES.items() if name in given]
     hides_deleted = not parameters.read_flag("include_deleted", given.get("include_deleted", False))
     if hides_deleted:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from agentsight_auto.query import parameters
 from agentsight_auto.query.filter_values import Reader
@@ -61,7 +61,9 @@ def read_insight_filters(given: Mapping[str, Any], life: Lifecycle) -> list[Memb
         InvalidQueryException: a value that cannot be read.
     """
     return [
-        _members(life.agent_id, _CONDITIONS[name](life, read(name, given[name])))
+        _members(
+            life.agent_id, or_(*(_CONDITIONS[name](life, read(name, value)) for value in parameters.each(given[name])))
+        )
         for name, read in INSIGHT_READERS.items()
         if name in given
     ]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, case, false, literal_column, not_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, false, func, literal_column, not_, or_, select
 
 from agentsight_auto.events import ESCALATED_BY, RESOLVED_BY
 from agentsight_auto.query.parameters import unreadable
@@ -131,6 +131,11 @@ def _is(name: str) -> Condition:
 
 
 _talked = _columns.human_count > 0
+_GENERATED, _BEYOND = "conv_", "conv`"  # the character after the underscore
+_GENERATED_LENGTH = 17
+_id = conversations.c.conversation_id
+has_generated_id: Condition = and_(_id >= _GENERATED, _id < _BEYOND, func.length(_id) == _GENERATED_LENGTH)
+"""Whether nobody named the conversation, so that its id was made here."""
 
 LISTS: Mapping[str, Callable[[Lifecycle], Condition]] = {
     "used": lambda life: _is("is_used"),
@@ -153,8 +158,12 @@ LISTS: Mapping[str, Callable[[Lifecycle], Condition]] = {
     "dissatisfied": lambda life: _columns.negative_count > 0,
     "priced": lambda life: _columns.priced_count > 0,
     "unpriced": lambda life: _columns.unpriced_count > 0,
+    "metered": lambda life: _columns.total_tokens > 0,
+    "implicit": lambda life: has_generated_id,
 }
 """The lists that the filter `insight` opens."""
+UNCOUNTED = frozenset({"implicit"})
+"""Lists that no metric counts: what they look at is in no index that the metrics go through."""
 
 
 def read_list(name: str, value: object) -> str:

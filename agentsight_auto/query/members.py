@@ -7,11 +7,11 @@ Loses: nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, union, union_all
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, or_, select, union, union_all
 
 from agentsight_auto.query import parameters
 from agentsight_auto.query.edit_values import SENTIMENTS
@@ -71,7 +71,7 @@ def read_members(given: Mapping[str, Any], agent_id: int) -> list[Members]:
     if "message_contains" in given:
         members.append(_saying(agent_id, parameters.read_text("message_contains", given["message_contains"])))
     if "action_name" in given:
-        members.append(_performing(agent_id, parameters.read_text("action_name", given["action_name"])))
+        members.append(_performing(agent_id, given["action_name"]))
     if "search" in given:
         members.append(_anywhere(agent_id, parameters.read_text("search", given["search"])))
     if "metadata_key" in given and given.get("metadata_value") is None:
@@ -127,9 +127,11 @@ def _together(one: set[int], other: set[int] | None) -> set[int] | None:
     return None if other is None else one | other
 
 
-def _performing(agent_id: int, needle: str) -> Members:
-    """Look for the names first: there are few."""
-    names = select(actions.c.name).where(actions.c.agent_id == agent_id, contains(actions.c.name, needle))
+def _performing(agent_id: int, value: object) -> Members:
+    """Look for the names first: there are few. `AnyOf` are whole names."""
+    names: Any = [parameters.read_text("action_name", name) for name in parameters.each(value)]
+    if not isinstance(value, parameters.AnyOf):
+        names = select(actions.c.name).where(actions.c.agent_id == agent_id, contains(actions.c.name, *names))
     performed = conversation_actions.c
     of_agent = (performed.agent_id == agent_id, performed.action_name.in_(names))
     subquery = select(performed.conversation_pk).where(*of_agent)
@@ -146,8 +148,9 @@ def _judged(given: Mapping[str, Any], agent_id: int) -> list[Members]:
         sources = [parameters.read_choice("feedback_source", given["feedback_source"], FEEDBACK_SOURCES)]
     wanted = [columns.agent_id == agent_id, columns.source.in_(sources)]
     if "feedback_sentiment" in given:
-        sentiment = parameters.read_choice("feedback_sentiment", given["feedback_sentiment"], SENTIMENTS)
-        wanted.append(columns.sentiment == sentiment)
+        told = parameters.each(given["feedback_sentiment"])
+        sentiments = [parameters.read_choice("feedback_sentiment", value, SENTIMENTS) for value in told]
+        wanted.append(columns.sentiment.in_(sentiments))
     subquery = select(columns.conversation_pk).where(*wanted)
     probe = exists().where(columns.conversation_pk == conversations.c.id, *wanted[1:])
     return [Members(probe, subquery, by_subquery(subquery))]
@@ -188,9 +191,3 @@ def _has_key(agent_id: int, path: str) -> Members:
     subquery = select(union_all(ids.where(here), ids.where(below)).subquery())
     probe = exists().where(values.conversation_pk == conversations.c.id, or_(here, below))
     return Members(probe, subquery, by_subquery(subquery))
-
-
-def known_ids(ids: Collection[int]) -> Select[Any]:
-    """Return a subquery of these ids that is one parameter, however many they are."""
-    each = func.json_each(str(sorted(ids))).table_valued("value")
-    return select(each.c.value)

@@ -30,6 +30,17 @@ _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
 
 
+class AnyOf(tuple[str, ...]):
+    """Several values of one filter: a conversation has to have exactly one of them. Only the dashboard asks so."""
+
+    __slots__ = ()
+
+
+def each(value: object) -> Sequence[Any]:
+    """Return the values of a filter: those of `AnyOf`, or the one that it is."""
+    return value if isinstance(value, AnyOf) else (value,)
+
+
 def unreadable(name: str, value: object, accepted: str) -> InvalidQueryException:
     """Return the error for a parameter that cannot be read; `accepted` completes "Give ..."."""
     message = f"{name}: {shown(value)} cannot be read. Give {accepted}."

@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, UnaryExpression, select
-from sqlalchemy.sql.operators import custom_op
+from sqlalchemy import ColumnElement, Connection, select
 
-from agentsight_auto.query.members import Condition, Members, known_ids
+from agentsight_auto.query.expressions import known_ids, unindexed
+from agentsight_auto.query.members import Condition, Members
 from agentsight_auto.store.schema import conversations
 
 WINDOW = 10_000
@@ -34,20 +34,22 @@ MOST_COUNTED = 100_000
 
 
 class Exact(NamedTuple):
-    """A column that has to have a value."""
+    """A column that has to have a value, or any of several."""
 
     column: ColumnElement[Any]
-    value: Any
+    values: Sequence[Any]
 
     def found(self) -> Condition:
         """Return the condition, for an index to find."""
-        found: Condition = self.column == self.value
-        return found
+        return _has_any(self.column, self.values)
 
     def checked(self) -> Condition:
         """Return the condition, to be checked in rows that something else finds."""
-        checked: Condition = unindexed(self.column) == self.value
-        return checked
+        return _has_any(unindexed(self.column), self.values)
+
+
+def _has_any(column: ColumnElement[Any], values: Sequence[Any]) -> Condition:
+    return column == values[0] if len(values) == 1 else column.in_(values)
 
 
 class Asked(NamedTuple):
@@ -70,11 +72,6 @@ class Ways(NamedTuple):
     """For walking far, where each member is better looked up in a set of all ids."""
     gather: list[Condition] | None
     """For looking up the members and sorting them, where walking may find too few; None where it cannot."""
-
-
-def unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return the column's value as an expression that no index is used for."""
-    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
 
 
 def plan_page(connection: Connection, asked: Asked) -> Ways:
@@ -135,9 +132,12 @@ def _checked(exacts: Sequence[Exact]) -> list[Condition]:
 
 
 def _leading(connection: Connection, asked: Asked) -> list[Condition]:
-    """Let the index of the rarest value lead, or, where several columns have common values, that of all of them."""
+    """Let the index of the rarest value lead, or, where several columns have common values, that of all of them.
+
+    Of several values of one column the index has no common order: it may lead only where they are rare.
+    """
     rest = [conversations.c.agent_id == asked.agent_id, *asked.row_conditions]
-    if len(asked.exacts) == 1:
+    if len(asked.exacts) == 1 and len(asked.exacts[0].values) == 1:
         return [*rest, asked.exacts[0].found()]
     for most in _RARE_ROWS if asked.exacts else ():
         for exact in asked.exacts:

@@ -5,18 +5,20 @@ the index cannot tell: a part of fewer than three characters, a SQLite without F
 Loses: nothing; it may give conversations that do not hold the text, never too few.
 
 A part is found by its rarest trigrams. How rare each is, its newest documents say: how far back one has to go for them.
+What the index does not know yet (`search_index.TAIL`) is read through.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, literal, select
+from sqlalchemy import Connection, literal, or_, select
 
+from agentsight_auto.query.expressions import unindexed
 from agentsight_auto.query.texts import contains
-from agentsight_auto.store.schema import conversation_actions
+from agentsight_auto.store.schema import conversation_actions, conversations, messages
 from agentsight_auto.store.schema_spans import actions
-from agentsight_auto.store.search_index import can_search
+from agentsight_auto.store.search_index import can_search, progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,14 +42,30 @@ _FOUND = {
 
 def candidates_by_words(connection: Connection, agent_id: int, needle: str, most: int) -> set[int] | None:
     """Return the conversations in which `needle` can be said, at most `most`; what actions say is not among it."""
-    return _candidates(connection, "message_search", agent_id, needle, most)
+    found = _candidates(connection, "message_search", agent_id, needle, most)
+    if found is None:
+        return None
+    column = messages.c
+    said = (column.id > progress(connection).message_id, contains(column.content, needle))
+    tail = select(column.conversation_pk).where(*said, unindexed(column.agent_id) == agent_id)
+    return _at_most(found.union(connection.execute(tail).scalars()), most)
 
 
 def candidates_by_name(
     connection: Connection, agent_id: int, columns: Sequence[str], needle: str, most: int
 ) -> set[int] | None:
     """Return the conversations of which one of these columns can hold `needle`, at most `most`."""
-    return _candidates(connection, "name_search", agent_id, needle, most, f"{{{' '.join(columns)}}} : ")
+    found = _candidates(connection, "name_search", agent_id, needle, most, f"{{{' '.join(columns)}}} : ")
+    if found is None:
+        return None
+    column = conversations.c
+    named = or_(*(contains(column[name], needle) for name in columns))
+    own = (column.id > progress(connection).conversation_pk, unindexed(column.agent_id) == agent_id)
+    return _at_most(found.union(connection.execute(select(column.id).where(*own, named)).scalars()), most)
+
+
+def _at_most(found: set[int], most: int) -> set[int] | None:
+    return None if len(found) > most else found
 
 
 def candidates_by_action(connection: Connection, agent_id: int, needle: str, most: int) -> set[int] | None:

@@ -65,9 +65,8 @@ def write_states(
     update_rows(connection, conversations, _DESCRIBED, described)
     update_rows(connection, conversations, _TOUCHED, touched)
     _index_metadata(connection, agent_id, [state for state in changed if state.is_metadata_changed])
-    described_ones = [state for state in changed if state.is_described]
-    names = [(s.pk, None if s.is_new else s.names, s.searched_names()) for s in described_ones]
-    search_index.change_names(connection, agent_id, names)
+    renamed = [(s.pk, s.names, s.searched_names()) for s in known if s.is_described]
+    search_index.change_names(connection, agent_id, renamed)
 
 
 def _index_metadata(connection: Connection, agent_id: int, states: Sequence[ConversationState]) -> None:

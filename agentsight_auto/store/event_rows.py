@@ -37,7 +37,7 @@ _MAX_BYTES = 2**63 - 1
 _SENDERS = frozenset({"end_user", "agent", "system"})
 _SENTIMENTS = frozenset({"positive", "neutral", "negative"})
 _SOURCES = frozenset({"customer", "platform"})
-_KINDS = {Message: "message", Action: "action", Button: "button", Attachments: "attachments"}
+_KINDS = {Action: "action", Button: "button", Attachments: "attachments"}
 _MEDIA = frozenset({"image", "text", "audio", "video"})
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -132,20 +132,23 @@ def _check_range(name: str, value: int, highest: int) -> None:
         raise RejectedEvent(f"{name} is not an integer from 0 to {highest}")
 
 
-def message_row(agent_id: int, pk: int, event_id: bytes, event: Written) -> Row:
-    """Return the row of `messages`."""
-    kind, metadata = _KINDS[type(event)], json_text(event.metadata)
+def message_row(row_id: int, agent_id: int, pk: int, event_id: bytes, event: Written) -> Row:
+    """Return the row of `messages`, with its database id."""
+    metadata = json_text(event.metadata)
+    if isinstance(event, Message):  # by far the most frequent kind
+        return (
+            row_id, agent_id, pk, event_id, "message", event.sender, event.content, None, metadata, event.at_us
+        )  # fmt: skip
     sender, content, action_name = "agent", "", None
-    if isinstance(event, Message):
-        sender, content = event.sender, event.content
-    elif isinstance(event, Action):
+    if isinstance(event, Action):
         action_name = event.action_name
         content = f"Action {action_name} performed"
     elif isinstance(event, Button):
         sender, content = "end_user", event.label
     else:
         sender = event.sender
-    return (agent_id, pk, event_id, kind, sender, content, action_name, metadata, event.at_us)
+    kind = _KINDS[type(event)]
+    return (row_id, agent_id, pk, event_id, kind, sender, content, action_name, metadata, event.at_us)
 
 
 def action_log_row(agent_id: int, pk: int, message_id: int, event_id: bytes, event: Action) -> Row:

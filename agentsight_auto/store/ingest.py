@@ -7,7 +7,8 @@ Loses: nothing silently; an event that cannot be stored is answered with ``rejec
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import MsgspecError
 from sqlalchemy import Connection, Table, exc, func, select
@@ -41,6 +42,13 @@ _TABLES: dict[type, Table] = {
 }
 """Where the event ids of a kind are kept. Events about the conversation itself change nothing the second time."""
 
+_OTHERS: tuple[tuple[type, Table, Callable[..., event_rows.Row]], ...] = (
+    (TokenUsage, token_usages, event_rows.token_usage_row),
+    (Feedback, feedbacks, event_rows.feedback_row),
+)
+_Checked: TypeAlias = "tuple[bytes, AnyEvent]"
+"""An event that can be stored, after its id."""
+
 
 def ingest(
     database: Database, events: Sequence[AnyEvent], *, agent: str = "default", geo: GeoLookup | None = None
@@ -54,6 +62,7 @@ def ingest(
     if checked:
         with database.write() as connection:
             _answer(_Batch(connection, agent_row_id(connection, agent), geo), checked, answers)
+            search_index.catch_up(connection)
     return [answer for answer in answers if answer is not None]
 
 
@@ -64,6 +73,7 @@ def ingest_within(
     answers, checked = _checked(events)
     if checked:
         _answer(_Batch(connection, agent_id, geo), checked, answers)
+        search_index.catch_up(connection)
     return [answer for answer in answers if answer is not None]
 
 
@@ -72,11 +82,10 @@ def _checked(events: Sequence[AnyEvent]) -> tuple[list[Answer | None], list[tupl
     answers: list[Answer | None] = [None] * len(events)
     checked: list[tuple[int, bytes, AnyEvent]] = []
     for index, event in enumerate(events):
-        outcome = _check(event)
-        if isinstance(outcome, Answer):
-            answers[index] = outcome
-        else:
-            checked.append((index, outcome, event))
+        try:
+            checked.append((index, event_rows.check(event), event))
+        except _UNSTORABLE as error:
+            answers[index] = Answer(event.id, "rejected", _reason(error))
     return answers, checked
 
 
@@ -91,15 +100,7 @@ def _answer(batch: _Batch, checked: Sequence[tuple[int, bytes, AnyEvent]], answe
         answers[index] = answer
 
 
-def _check(event: AnyEvent) -> bytes | Answer:
-    """Return the event's id as bytes, or the rejection."""
-    try:
-        return event_rows.check(event)
-    except _UNSTORABLE as error:
-        return Answer(event.id, "rejected", _reason(error))
-
-
-def _store_together(batch: _Batch, events: list[tuple[bytes, AnyEvent]]) -> list[Answer]:
+def _store_together(batch: _Batch, events: list[_Checked]) -> list[Answer]:
     """Store all at once; if that fails because of one of them, each alone."""
     try:
         with batch.connection.begin_nested():
@@ -136,30 +137,42 @@ class _Batch:
         self.agent_id = agent_id
         self._geo = geo
 
-    def store(self, events: Sequence[tuple[bytes, AnyEvent]]) -> list[Answer]:
+    def store(self, events: Sequence[_Checked]) -> list[Answer]:
         """Store all of them, or raise and leave it to the savepoint to undo."""
-        seen = self._stored_already(events)
-        news: list[tuple[bytes, AnyEvent]] = []
-        answers = []
-        for event_id, event in events:
-            table = _TABLES.get(type(event))
-            if table is not None:
-                if event_id in seen[table]:
-                    answers.append(Answer(event.id, "duplicate"))
-                    continue
-                seen[table].add(event_id)
-            news.append((event_id, event))
-            answers.append(Answer(event.id, "stored"))
+        answers, news = self._tell_apart(events)
         states = self._update_conversations([event for _, event in news])
         pks = {conversation_id: state.pk for conversation_id, state in states.items()}
+        by_kind: dict[type, list[_Checked]] = {}
+        for checked in news:
+            by_kind.setdefault(type(checked[1]), []).append(checked)
         self._insert_messages(news, pks)
-        self._insert_others(news, pks)
-        summaries.add_events(self.connection, self.agent_id, [event for _, event in news], pks)
+        self._insert_others(by_kind, pks)
+        said = (event for _, event in by_kind.get(Message, ()))
+        performed = (event for _, event in by_kind.get(Action, ()))
+        summaries.add_events(self.connection, self.agent_id, said, performed, pks)
         summaries.rebuild(self.connection, [state.pk for state in states.values() if state.summary.is_stale])
         insights.mark_due(self.connection, self.agent_id, pks.values())
         return answers
 
-    def _stored_already(self, events: Sequence[tuple[bytes, AnyEvent]]) -> dict[Table, set[bytes]]:
+    def _tell_apart(self, events: Sequence[_Checked]) -> tuple[list[Answer], list[_Checked]]:
+        """Answer each event, and return those that are new."""
+        seen = self._stored_already(events)
+        news: list[_Checked] = []
+        answers = []
+        for checked in events:
+            event_id, event = checked
+            table = _TABLES.get(type(event))
+            if table is not None:
+                known = seen[table]
+                if event_id in known:
+                    answers.append(Answer(event.id, "duplicate"))
+                    continue
+                known.add(event_id)
+            news.append(checked)
+            answers.append(Answer(event.id, "stored"))
+        return answers, news
+
+    def _stored_already(self, events: Sequence[_Checked]) -> dict[Table, set[bytes]]:
         """Return the ids that are stored; those above the highest are not looked up, and ids grow with time."""
         asked: dict[Table, list[bytes]] = {}
         for event_id, event in events:
@@ -188,39 +201,39 @@ class _Batch:
         write_states(self.connection, self.agent_id, states.values(), self._geo)
         return states
 
-    def _insert_messages(self, events: Sequence[tuple[bytes, AnyEvent]], pks: dict[str, int]) -> None:
+    def _insert_messages(self, events: Sequence[_Checked], pks: dict[str, int]) -> None:
         agent_id = self.agent_id
         rows: list[event_rows.Row] = []
+        actions: set[str] = set()
         children: dict[Table, list[event_rows.Row]] = {action_logs: [], buttons: [], attachments: []}
-        first = row_id = next_id(self.connection, messages)
+        row_id = max(next_id(self.connection, messages), search_index.progress(self.connection).message_id + 1)
         for event_id, event in events:
-            if not isinstance(event, (Message, Action, Button, Attachments)):
-                continue
-            pk = pks[event.conversation_id]
-            rows.append((row_id, *event_rows.message_row(agent_id, pk, event_id, event)))
-            if isinstance(event, Action):
+            if type(event) is Message:
+                pk = pks[event.conversation_id]
+                if event.attachments:
+                    children[attachments].extend(event_rows.attachment_rows(agent_id, pk, row_id, event))
+            elif isinstance(event, Action):
+                pk = pks[event.conversation_id]
                 children[action_logs].append(event_rows.action_log_row(agent_id, pk, row_id, event_id, event))
+                actions.add(event.action_name)
             elif isinstance(event, Button):
+                pk = pks[event.conversation_id]
                 children[buttons].append(event_rows.button_row(agent_id, pk, row_id, event_id, event))
-            elif event.attachments:
+            elif isinstance(event, Attachments):
+                pk = pks[event.conversation_id]
                 children[attachments].extend(event_rows.attachment_rows(agent_id, pk, row_id, event))
+            else:
+                continue
+            rows.append(event_rows.message_row(row_id, agent_id, pk, event_id, event))
             row_id += 1
-        if row_id == first:
-            return
-        insert_rows(self.connection, messages, rows, with_id=True)
-        said = [(row[2], row[0], row[6]) for row in rows if row[4] != "action"]
-        search_index.add_messages(self.connection, agent_id, said)
-        name_actions(self.connection, agent_id, {row[7] for row in rows if row[7] is not None})
-        for table, of_table in children.items():
-            insert_rows(self.connection, table, of_table)
+        if rows:
+            insert_rows(self.connection, messages, rows, with_id=True)
+            name_actions(self.connection, agent_id, actions)
+            for table, of_table in children.items():
+                insert_rows(self.connection, table, of_table)
 
-    def _insert_others(self, events: Sequence[tuple[bytes, AnyEvent]], pks: dict[str, int]) -> None:
-        usages: list[event_rows.Row] = []
-        judgements: list[event_rows.Row] = []
-        for event_id, event in events:
-            if isinstance(event, TokenUsage):
-                usages.append(event_rows.token_usage_row(self.agent_id, pks[event.conversation_id], event_id, event))
-            elif isinstance(event, Feedback):
-                judgements.append(event_rows.feedback_row(self.agent_id, pks[event.conversation_id], event_id, event))
-        insert_rows(self.connection, token_usages, usages)
-        insert_rows(self.connection, feedbacks, judgements)
+    def _insert_others(self, by_kind: dict[type, list[_Checked]], pks: dict[str, int]) -> None:
+        agent_id = self.agent_id
+        for kind, table, row in _OTHERS:
+            told = by_kind.get(kind, ())
+            insert_rows(self.connection, table, [row(agent_id, pks[e.conversation_id], raw, e) for raw, e in told])

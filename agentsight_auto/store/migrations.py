@@ -21,6 +21,7 @@ from agentsight_auto.store import (
     migration_0008_erasure,
     migration_0009_sessions,
     migration_0010_insights,
+    migration_0011_search_progress,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(8, "erasure", migration_0008_erasure.STATEMENTS),
     Migration(9, "sessions", migration_0009_sessions.STATEMENTS),
     Migration(10, "insights", migration_0010_insights.STATEMENTS),
+    Migration(11, "search progress", migration_0011_search_progress.STATEMENTS),
 )
 
 _RECORD_TABLE = (

@@ -323,6 +323,14 @@ search_documents = Table(
     Index(None, "conversation_pk"),
 )
 
+search_progress = Table(  # one row for all agents: the numbers count the rows of all of them
+    "search_progress",
+    metadata,
+    Column("id", Big, primary_key=True),
+    Column("messages_until", Big, nullable=False, comment="id of the last message that the search index knows"),
+    Column("conversations_until", Big, nullable=False, comment="id of the last conversation whose names it knows"),
+)
+
 api_keys = Table(
     "api_keys",
     metadata,

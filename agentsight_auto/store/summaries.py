@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, delete, select
 
-from agentsight_auto.events import Action, AnyEvent, Message
 from agentsight_auto.store import insights
 from agentsight_auto.store.bulk import add_rows, insert_rows, update_rows
 from agentsight_auto.store.schema import (
@@ -59,16 +58,17 @@ class Tally:
         return [(agent_id, *key, *counts) for key, counts in self._actions.items()]
 
 
-def add_events(connection: Connection, agent_id: int, events: Iterable[AnyEvent], pks: Mapping[str, int]) -> None:
-    """Add events that are new to the actions and hours of their conversations."""
+def add_events(
+    connection: Connection, agent_id: int, said: Iterable[Any], performed: Iterable[Any], pks: Mapping[str, int]
+) -> None:
+    """Add messages and actions that are new to the actions and hours of their conversations."""
     tally = Tally()
-    for event in events:
-        if isinstance(event, Message):
-            if event.sender != "system":
-                tally.add_said(pks[event.conversation_id], event.sender, event.at_us)
-        elif isinstance(event, Action):
-            failed = bool(event.error_msg)
-            tally.add_action(pks[event.conversation_id], event.action_name, event.duration_ms, failed=failed)
+    for message in said:
+        if message.sender != "system":
+            tally.add_said(pks[message.conversation_id], message.sender, message.at_us)
+    for action in performed:
+        failed = bool(action.error_msg)
+        tally.add_action(pks[action.conversation_id], action.action_name, action.duration_ms, failed=failed)
     add_rows(connection, conversation_hours, tally.hour_rows(agent_id))
     add_rows(connection, conversation_actions, tally.action_rows(agent_id))
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from agentsight_auto.exceptions import InvalidQueryException
 from agentsight_auto.query.board import Board
+from agentsight_auto.query.parameters import AnyOf
 
 from ..query.story import DAY, HOUR, SECOND, Story
 from .support import tell_eight
@@ -87,6 +91,33 @@ def test_facets_count_what_matches(story: Story) -> None:
     assert found["outcome"] == {"resolved": 1, "escalated": 1}
     assert found["environment"] == {"production": 1}
     assert facets_of(story, is_marked="true")["source"] == {"whatsapp": 1}
+
+
+def test_any_of_several_values_can_be_asked_for(story: Story) -> None:
+    """Each filter of a facet takes several values, of which one has to be there, exactly as it is written."""
+    tell_eight(story)
+    board = Board(story.backend)
+    story.action("left", "find_more", HOUR)
+
+    def ids(**filters: tuple[str, ...]) -> set[str]:
+        asked = {name: AnyOf(values) for name, values in filters.items()}
+        found = board.conversations(asked)
+        assert found["count"] == len(found["results"])
+        return {row["conversation_id"] for row in found["results"]}
+
+    assert ids(source=("web", "voice")) == {"solved", "handed", "again", "loop"}
+    assert ids(source=("web", "voice"), status=("resolved", "escalated")) == {"solved", "handed"}
+    assert ids(action_name=("find", "book")) == {"loop", "failed"}
+    assert ids(action_name=("fin",)) == set()
+    assert ids(feedback_sentiment=("positive", "negative")) == {"solved", "handed"}
+    assert len(ids(is_marked=("true", "false"))) == len(ids(environment=("production", "staging"))) == 8
+    found = board.facets({"source": AnyOf(("web", "carrier pigeon")), "status": AnyOf(("resolved",))})["facets"]
+    chosen = {facet["name"]: {row["value"]: row["count"] for row in facet["values"] if row["is_selected"]}
+              for facet in found}  # fmt: skip
+    assert chosen["source"] == {"web": 1, "carrier pigeon": 0}
+    assert chosen["outcome"] == {"resolved": 1}
+    with pytest.raises(InvalidQueryException, match="status"):
+        ids(status=("resolved", "eaten"))
 
 
 def test_the_strip_has_one_width_and_counts_all(story: Story) -> None:

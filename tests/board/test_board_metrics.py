@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from agentsight_auto.exceptions import InvalidQueryException
@@ -75,15 +77,21 @@ LISTED = {
     "dissatisfied": {"handed"},
     "priced": {"solved"},
     "unpriced": {"alone"},
+    "metered": {"solved", "alone"},
+    "implicit": {"conv_0123456789ab"},
 }
 
 
 def test_each_list_opens_the_conversations_that_were_counted(story: Story) -> None:
     """Every list has its conversations, and none is left out of the test."""
     tell_eight(story)
+    story.started("conv_0123456789ab", is_used=False)
+    for named in ("conv_0123456789abc", "conv_", "convx0123456789ab"):
+        story.started(named, is_used=False)
     assert LISTED.keys() == LISTS.keys()
     for name, expected in LISTED.items():
-        assert listed(story, insight=name) == expected, name
+        found = listed(story, insight=name, **({} if name == "implicit" else {"environment": "production"}))
+        assert found == expected, name
 
 
 def test_each_number_opens_a_list_as_long_as_it_says(story: Story) -> None:
@@ -118,6 +126,29 @@ def test_numbers_by_origin_hour_and_weekday(story: Story) -> None:
     assert [row["value"] for row in by["weekday"] if row["conversations"]] == [2]  # the evening before: Wednesday
     peaks = Board(story.backend).metrics({})["peak_hours"]
     assert peaks == [{"weekday": 3, "hour": 1, "messages": 20}]
+
+
+def test_response_times_are_told_apart_by_one_breakdown(story: Story) -> None:
+    """Half and 95 % of the answers of each value took no longer; the hours and weekdays are those of the zone."""
+    tell_eight(story)
+    board = Board(story.backend)
+    names = ("first_response_p50_ms", "first_response_p95_ms", "response_p50_ms", "response_p95_ms")
+
+    def rows(by: str) -> dict[Any, list[Any]]:
+        found = board.metrics({}, zone="America/New_York", times_by=by)["by"][by]
+        return {row["value"]: [row[name] for name in names] for row in found if row["conversations"]}
+
+    assert rows("source") == {
+        "web": [2000, 10_000, 4000, 10_000],
+        "whatsapp": [6000, 8000, 6000, 8000],
+        "voice": [1000, 30_000, 1000, 30_000],
+        None: [None] * 4,
+    }
+    assert rows("hour") == {20: [6000, 30_000, 4000, 30_000]}
+    assert rows("weekday") == {2: [6000, 30_000, 4000, 30_000]}
+    assert rows("country") == {None: [6000, 30_000, 4000, 30_000]}
+    with pytest.raises(InvalidQueryException, match="by: 'moon'"):
+        board.metrics({}, times_by="moon")
 
 
 def test_the_period_before_is_as_long_and_ends_where_this_one_begins(story: Story) -> None:

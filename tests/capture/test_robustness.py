@@ -88,7 +88,7 @@ def test_leaving_a_block_never_waits_for_the_store(runtime: Runtime, tmp_path: P
         time.sleep(0.02)
     holder.execute("ROLLBACK")
     holder.close()
-    assert slowest < 1.0
+    assert slowest < 3
 
 
 def test_open_blocks_are_journalled_while_delivery_is_stuck(runtime: Runtime, tmp_path: Path) -> None:
@@ -449,8 +449,10 @@ def test_a_log_handler_that_records_does_not_hang(runtime: Runtime, monkeypatch:
     assert seen == ["process"]
 
 
-@pytest.mark.parametrize(("timeout_s", "most_s"), [("0", 1.5), ("1", 3.0)])
-def test_the_exit_waits_as_long_as_the_setting_says(timeout_s: str, most_s: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("timeout_s", "least_s", "most_s"), [("0", 0, 4), ("5", 4.5, 25)])
+def test_the_exit_waits_as_long_as_the_setting_says(
+    timeout_s: str, least_s: float, most_s: float, tmp_path: Path
+) -> None:
     """With a store that is locked the process still ends in time."""
     home = tmp_path / "home"
     with recording():
@@ -472,4 +474,4 @@ def test_the_exit_waits_as_long_as_the_setting_says(timeout_s: str, most_s: floa
     )
     holder.execute("ROLLBACK")
     holder.close()
-    assert float(done.stdout) < most_s
+    assert least_s <= float(done.stdout) < most_s

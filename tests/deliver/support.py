@@ -46,7 +46,7 @@ def ids_of(lines: Iterable[bytes]) -> list[str]:
     return [id_of(line) for line in lines]
 
 
-def eventually(condition: Callable[[], object], timeout_s: float = 5.0) -> bool:
+def eventually(condition: Callable[[], object], timeout_s: float = 15.0) -> bool:
     """Wait until the condition holds; False if it does not within the time."""
     deadline = time.monotonic() + timeout_s
     pause = threading.Event()

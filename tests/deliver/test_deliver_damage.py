@@ -50,7 +50,7 @@ def test_a_damaged_segment_gives_every_good_record(
 ) -> None:
     """What has a good checksum before and after the damage is delivered, and the segment is gone."""
     path = leave_segment(outbox, data)
-    assert pipeline.flush(5).adopted == len(kept)
+    assert pipeline.flush(20).adopted == len(kept)
     assert destination.ids == ids_of(kept)
     assert not path.parent.exists()
 
@@ -61,7 +61,7 @@ def test_damaged_bytes_are_set_aside_once(pipeline: Pipeline, destination: Fickl
     leave_segment(outbox, WHOLE + b"garbage without end")
     assert pipeline.flush(0.8).adopted == 0
     destination.error = None
-    assert pipeline.flush(5).adopted == 6
+    assert pipeline.flush(20).adopted == 6
     (copy,) = (outbox / "corrupt").iterdir()
     assert copy.read_bytes() == b"garbage without end"
     assert ".corrupt-" in copy.name
@@ -76,7 +76,7 @@ def test_a_segment_of_a_newer_version_is_moved_aside_untouched(
     data = b"%s %08x\nunknown" % (title, crc32(title))
     leave_segment(outbox, data)
     leave_segment(outbox, WHOLE, "00000002.segment")
-    assert pipeline.flush(5).adopted == 6
+    assert pipeline.flush(20).adopted == 6
     (moved,) = (outbox / "newer").iterdir()
     assert moved.read_bytes() == data
     assert pipeline.waiting().newer == 1
@@ -88,7 +88,7 @@ def test_a_folder_in_place_of_a_segment_is_moved_aside(
     """What is no file cannot be read, and does not hold up the others."""
     path = leave_segment(outbox, WHOLE, "00000002.segment")
     (path.parent / "00000001.segment").mkdir()
-    assert pipeline.flush(5).adopted == 6
+    assert pipeline.flush(20).adopted == 6
     assert not path.parent.exists()
     assert pipeline.waiting().damaged == 1
 
@@ -104,7 +104,7 @@ def test_damage_to_a_waiting_segment_of_this_process_is_counted(
     (path,) = outbox.glob("*/*.segment")
     path.write_bytes(path.read_bytes()[:-9])
     destination.error = None
-    report = pipeline.flush(5)
+    report = pipeline.flush(20)
     assert (report.delivered, report.lost) == (5, {"damaged": 1})
 
 
@@ -119,7 +119,7 @@ def test_a_waiting_segment_that_vanishes_is_counted(
     (path,) = outbox.glob("*/*.segment")
     path.unlink()
     destination.error = None
-    report = pipeline.flush(5)
+    report = pipeline.flush(20)
     assert report.lost == {"vanished": 6}
 
 
@@ -127,7 +127,7 @@ def test_an_empty_folder_without_a_lock_is_removed(pipeline: Pipeline, outbox: P
     """What an adopter left that died between its last two steps goes."""
     (outbox / "4242-0123abcd").mkdir(parents=True)
     pipeline.write_through(make_line())
-    assert pipeline.flush(5).is_complete
+    assert pipeline.flush(20).is_complete
     assert not (outbox / "4242-0123abcd").exists()
 
 
@@ -140,7 +140,7 @@ def test_a_folder_that_lost_its_lock_is_adopted_when_it_is_old(
     assert pipeline.flush(0.2).adopted == 0
     hour_ago = time.time() - 3600
     os.utime(path.parent, (hour_ago, hour_ago))
-    assert pipeline.flush(5).adopted == 6
+    assert pipeline.flush(20).adopted == 6
 
 
 def test_foreign_files_in_the_outbox_are_left_alone(make_pipeline: MakePipeline, outbox: Path) -> None:

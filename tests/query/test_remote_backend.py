@@ -277,7 +277,7 @@ def test_no_usable_answer_is_a_network_error(server: FaultServer, kind: str) -> 
     started = time.monotonic()
     with pytest.raises(ConversationNetworkException, match=server.url):
         page(backend)
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 5
     backend.close()
 
 

@@ -47,11 +47,11 @@ def test_nothing_in_outbox_store_and_logs(
         use_every_route()
         in_outbox = hits_on_disk(home)
         monkeypatch.setattr(runtime.pipeline._delivery, "deliver", deliver)
-        runtime.flush(5)
+        runtime.flush(20)
         if "processors" not in rules:
             conversation_manager.submit_feedback("chat-1", "negative", f"from {SECRET}", {SECRET: SECRET})
             conversation_manager.update_conversation("chat-1", name=SECRET, device=SECRET, metadata={SECRET: SECRET})
-        assert runtime.flush(5).pending == 0
+        assert runtime.flush(20).pending == 0
         in_store = hits_on_disk(home)
         runtime.shutdown(5)
     assert (in_outbox, in_store, hits_on_disk(home), caplog.text.count(SECRET)) == (0, 0, 0, 0)
@@ -105,6 +105,6 @@ def test_without_processors_it_is_found(tmp_path: Path) -> None:
         with conversation("chat-1") as chat:
             chat.track_human_message(SECRET)
             chat.track_action(SECRET, response=SECRET)
-        assert runtime.flush(5).pending == 0
+        assert runtime.flush(20).pending == 0
     assert hits_on_disk(tmp_path / "home") >= 3
     runtime.shutdown(5)

@@ -154,7 +154,7 @@ def test_a_processor_changes_and_drops_events() -> None:
         chat.track_human_message("hello")
         look_up(1)
         assert [item["type"] for item in chat.get_tracked_data_summary()["items"]] == ["conversation", "question"]
-    report = runtime.flush(5)
+    report = runtime.flush(20)
     assert report.dropped == {"dropped_by_processor": 1}
     assert (report.captured, report.delivered, report.pending, report.lost) == (3, 3, 0, {})
     (row,) = runtime.backend().fetch_conversation("c")["messages"]
@@ -187,7 +187,7 @@ def test_a_redactor_that_records_does_not_recurse() -> None:
     with used_as_default(runtime):
         with conversation("c") as chat:
             chat.track_human_message(f"I am {SECRET}")
-        report = runtime.flush(5)
+        report = runtime.flush(20)
         rows = runtime.backend().fetch_conversation("c")["messages"]
     assert [row["content"] for row in rows] == ["I am [gone]"]
     assert report.dropped["recorded_by_processor"] >= 2

@@ -104,7 +104,7 @@ def finished(process: subprocess.Popen[str], *, timeout_s: float = 30) -> str:
     return out
 
 
-def wait_until(condition: Callable[[], Any], *, timeout_s: float = 10) -> Any:
+def wait_until(condition: Callable[[], Any], *, timeout_s: float = 30) -> Any:
     """Poll a condition until it holds."""
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agentsight_auto.events import Action, AttachmentRef, Attachments, Button, Feedback, TokenUsage
-from agentsight_auto.store import erasure
+from agentsight_auto.store import erasure, search_index
 from agentsight_auto.store.attachments import AttachmentFolder
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.ingest import ingest
@@ -26,6 +26,12 @@ DAY_S = 86_400
 def now_us() -> int:
     """Return the present moment: files that were written before it are older."""
     return time.time_ns() // 1000
+
+
+@pytest.fixture(autouse=True, params=["indexed", "not indexed yet"])
+def _tail(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Erase what the search index knows, and what it does not know yet."""
+    monkeypatch.setattr(search_index, "TAIL", 1 if request.param == "indexed" else 10**6)
 
 
 @pytest.fixture
@@ -157,7 +163,7 @@ def test_a_customer_of_the_same_id_of_another_agent_is_not_touched(
 INTERRUPTED = """
 import sys
 from pathlib import Path
-from agentsight_auto.store import erasure
+from agentsight_auto.store import erasure, search_index
 from agentsight_auto.store.attachments import AttachmentFolder
 from agentsight_auto.store.database import Database
 database = Database.open(Path(sys.argv[1]))

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from unittest import mock
 
+import pytest
+
 from agentsight_auto.store import edit, search_index
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.ingest import ingest
@@ -20,6 +22,12 @@ def a_sqlite_without_fts5() -> Iterator[None]:
     """Let the store take this process's SQLite for one that has no FTS5."""
     with mock.patch.object(search_index, "is_available", return_value=False):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_tail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Index everything at once."""
+    monkeypatch.setattr(search_index, "TAIL", 1)
 
 
 def found(database: Database, table: str, *trigrams: str) -> set[int]:
@@ -122,3 +130,39 @@ def test_what_cannot_be_stored_leaves_no_document(database: Database) -> None:
     assert [answer.status for answer in answers] == ["stored", "rejected", "stored"]
     assert found(database, "message_search", "oka") == found(database, "message_search", "zeb") != set()
     assert not found(database, "message_search", "qua")
+
+
+def test_what_was_stored_is_indexed_together(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is indexed before the tail has its length; then all of it is, as one document a conversation."""
+    monkeypatch.setattr(search_index, "TAIL", 4)
+    for number, word in enumerate(("zebra", "gnu", "okapi")):
+        ingest(database, [said(word, at=number)])
+    assert not found(database, "message_search", "zeb")
+    ingest(database, [started(to="c2", name="Quagga"), said("quagga", to="c2")])
+    (first,) = {conversation(database)["id"]}
+    assert found(database, "message_search", "zeb", "oka") == {first}
+    assert found(database, "name_search", "qua") == {conversation(database, "c2")["id"]}
+    assert len(rows(database, "SELECT id FROM search_documents")) == 2
+
+
+def test_a_message_never_gets_the_number_of_an_erased_one_that_is_indexed(database: Database) -> None:
+    """Otherwise it would stand before the place that the index has reached, and never be indexed."""
+    ingest(database, [said("zebra"), said("gnu", to="c2")])
+    pk = conversation(database, "c2")["id"]
+    with database.write() as connection:
+        search_index.forget(connection, [pk])
+        connection.execute(conversations.delete().where(conversations.c.id == pk))
+    ingest(database, [said("okapi", to="c3")])
+    assert found(database, "message_search", "oka") == {conversation(database, "c3")["id"]}
+
+
+def test_a_name_that_changes_before_it_is_indexed_is_known_by_the_new_one(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is nothing to take out, and only the last name goes in."""
+    monkeypatch.setattr(search_index, "TAIL", 3)
+    ingest(database, [started(name="Zebra")])
+    edit.rename_conversation(database, database.agent_id(), conversation(database)["id"], "Quagga")
+    ingest(database, [started(to="c2"), started(to="c3")])
+    assert found(database, "name_search", "zeb") == set()
+    assert found(database, "name_search", "qua") == {conversation(database)["id"]}

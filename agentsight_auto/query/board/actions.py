@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from agentsight_auto._clock import iso_from_us
-from agentsight_auto.query.board.numbers import quantile
 from agentsight_auto.query.board.scope import read_period, scan
+from agentsight_auto.query.board.times import quantile
 from agentsight_auto.query.filters import parse_filters
 from agentsight_auto.query.lifecycle import Rules
 from agentsight_auto.store.schema import action_logs, conversations, messages

@@ -126,12 +126,13 @@ class Board:
         zone: str = "UTC",
         compare: bool = True,
         include_development: bool = False,
+        times_by: str | None = None,
     ) -> Shape:
         """Return the metrics of the conversations that match, beside those of the period before.
 
         ``metrics`` holds for each its value, that of before, the change, its definition and the filter that opens the
-        conversations behind it; ``by`` the same by origin, hour and weekday of `zone`; ``behind`` counts conversations
-        that changed and were not examined yet.
+        conversations behind it; ``by`` the same by origin, hour and weekday of `zone`, the quantiles of response times
+        only by the one that `times_by` names; ``behind`` counts conversations that changed and were not examined yet.
         """
         settle(self._database)
         with self._database.read() as connection:
@@ -142,6 +143,7 @@ class Board:
                 zone=read_zone(zone),
                 compare=compare,
                 include_development=include_development,
+                times_by=times_by,
                 now_us=_now_us(),
                 **self._known,
             )

@@ -16,6 +16,7 @@ from agentsight_auto._clock import iso_from_us
 from agentsight_auto.query.board.scope import read_period, scan
 from agentsight_auto.query.filters import parse_filters
 from agentsight_auto.query.lifecycle import Lifecycle, Rules
+from agentsight_auto.query.parameters import each
 from agentsight_auto.store.schema import agents, conversation_actions, conversations
 from agentsight_auto.store.schema_insights import insights
 
@@ -96,14 +97,16 @@ def _count(connection: Connection, filters: Mapping[str, Any], life: Lifecycle) 
 
 def _values(name: str, counts: Counter[Any], filters: Mapping[str, Any]) -> list[dict[str, Any]]:
     chosen = filters.get(_PARAMETERS.get(name, ""))
-    selected = None if chosen is None else str(chosen).strip().lower()
+    selected = set() if chosen is None else {str(value).strip().lower() for value in each(chosen)}
     ordered = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
     rows: list[dict[str, Any]] = []
     for value, count in ordered:
         text = str(value).lower() if isinstance(value, bool) else value
-        is_selected = selected is not None and text is not None and str(text).lower() == selected
+        is_selected = text is not None and str(text).lower() in selected
         if (count and value is not None and len(rows) < _MOST_VALUES) or is_selected:
             rows.append({"value": text, "label": text, "count": count, "is_selected": is_selected})
+            selected.discard(str(text).lower())
+    rows += [{"value": text, "label": text, "count": 0, "is_selected": True} for text in sorted(selected)]
     return rows
 
 

@@ -6,8 +6,6 @@ In: filters, a time zone. Out: one plain dict. Loses: nothing; conversations tha
 
 from __future__ import annotations
 
-import sys
-from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone, tzinfo
@@ -16,14 +14,23 @@ from typing import Any
 from sqlalchemy import Connection, case, func, select
 
 from agentsight_auto._clock import iso_from_us
+from agentsight_auto.query import parameters
 from agentsight_auto.query.board.scope import EXAMINED, Scope, open_scope, read_period
+from agentsight_auto.query.board.times import (
+    BREAKDOWNS,
+    ORIGIN_COLUMNS,
+    ORIGINS,
+    QUARTER_US,
+    Times,
+    quantile,
+    read_times,
+    with_times,
+)  # fmt: skip
 from agentsight_auto.query.definitions import METRICS, Metric, sums
 from agentsight_auto.query.lifecycle import Rules
 from agentsight_auto.store.schema import conversation_hours, conversations
 from agentsight_auto.store.schema_insights import insights
 
-ORIGINS = ("source", "device", "language", "country")
-_QUARTER_US = 900_000_000
 _MOST_VALUES = 100
 _MOST_CUSTOMERS = 20
 _PER_HOUR = (
@@ -43,13 +50,16 @@ def compute_metrics(
     zone: tzinfo = timezone.utc,
     compare: bool = True,
     include_development: bool = False,
+    times_by: str | None = None,
     now_us: int,
 ) -> dict[str, Any]:
     """Return the metrics of the conversations that match; see `Board.metrics` for the shape.
 
     Raises:
-        InvalidQueryException: a filter that cannot be read.
+        InvalidQueryException: a filter that cannot be read, a breakdown that there is not.
     """
+    if times_by is not None and times_by not in BREAKDOWNS:
+        raise parameters.unreadable("by", times_by, f"one of {', '.join(BREAKDOWNS)}")
     known: dict[str, Any] = {
         "agent_id": agent_id,
         "rules": rules,
@@ -60,7 +70,7 @@ def compute_metrics(
     scope = open_scope(connection, filters, **known)
     groups = _by_origin(connection, scope)
     totals = _fold(sums_of for _, sums_of in groups)
-    times = _times(connection, scope)
+    times, times_of = read_times(connection, scope, times_by, zone)
     before = None
     if compare and from_us is not None and from_us < until_us:
         bounds = {"started_at_after": 2 * from_us - until_us - 1, "started_at_before": from_us - 1}
@@ -74,7 +84,7 @@ def compute_metrics(
         else {"from": before[1]["started_at_after"], "until": before[1]["started_at_before"]},
         "environments": scope.environments,
         "metrics": [_shape(metric, totals, times, None if before is None else before[0]) for metric in METRICS],
-        "by": {**_origin_rows(groups), **_clock_rows(by_quarter, zone)},
+        "by": with_times({**_origin_rows(groups), **_clock_rows(by_quarter, zone)}, times_by, times_of),
         "days": _days(by_quarter, zone),
         "peak_hours": _peak_hours(connection, scope, zone),
         "customers": _customers(connection, scope),
@@ -91,7 +101,7 @@ def compute_metrics(
 
 def _by_origin(connection: Connection, scope: Scope) -> list[tuple[tuple[Any, ...], Sums]]:
     """Sum once by all origins together; each origin's own rows are folded from these."""
-    dimensions = [conversations.c.source, conversations.c.device, conversations.c.language, insights.c.country]
+    dimensions = list(ORIGIN_COLUMNS.values())
     named = sums(scope.life)
     statement = select(*dimensions, *named.values()).select_from(EXAMINED).where(*scope.conditions)
     size = len(dimensions)
@@ -101,29 +111,16 @@ def _by_origin(connection: Connection, scope: Scope) -> list[tuple[tuple[Any, ..
     ]
 
 
-def _numbers(connection: Connection, scope: Scope) -> tuple[Sums, Mapping[str, Sequence[int]]]:
+def _numbers(connection: Connection, scope: Scope) -> tuple[Sums, Times]:
     named = sums(scope.life)
     row = connection.execute(select(*named.values()).select_from(EXAMINED).where(*scope.conditions)).one()
-    return dict(zip(named, (value or 0 for value in row), strict=True)), _times(connection, scope)
-
-
-def _times(connection: Connection, scope: Scope) -> dict[str, list[int]]:
-    """Return the response times in order: of each conversation the first, and each of all."""
-    each = array("I")
-    first: list[int] = []
-    statement = select(insights.c.first_response_ms, insights.c.responses_ms).select_from(EXAMINED)
-    for first_ms, packed in connection.execute(statement.where(*scope.conditions, insights.c.response_count > 0)):
-        first.append(first_ms)
-        each.frombytes(packed)
-    if sys.byteorder == "big":
-        each.byteswap()
-    return {"first": sorted(first), "each": sorted(each)}
+    return dict(zip(named, (value or 0 for value in row), strict=True)), read_times(connection, scope)[0]
 
 
 def _by_quarter(connection: Connection, scope: Scope) -> list[tuple[int, Sums]]:
     """Sum by the quarter of an hour in which conversations began: every time zone's hours are made of these."""
     named = {name: value for name, value in sums(scope.life).items() if name in _PER_HOUR}
-    quarter = (conversations.c.started_at_us // _QUARTER_US).label("quarter")
+    quarter = (conversations.c.started_at_us // QUARTER_US).label("quarter")
     statement = select(quarter, *named.values()).select_from(EXAMINED).where(*scope.conditions).group_by(quarter)
     return [
         (row[0], dict(zip(named, (value or 0 for value in row[1:]), strict=True)))
@@ -220,25 +217,17 @@ def _value(metric: Metric, part: Sums) -> float | None:
     return part.get(metric.numerator, 0)
 
 
-def _measured(metric: Metric, totals: Sums, times: Mapping[str, Sequence[int]]) -> float | None:
+def _measured(metric: Metric, totals: Sums, times: Times) -> float | None:
     if not metric.times:
         return _value(metric, totals)
     return quantile(times[metric.times], metric.quantile)
 
 
-def quantile(ordered: Sequence[float], share: float) -> float | None:
-    """Return the smallest value that at least this share of the values does not exceed (nearest rank)."""
-    if not ordered:
-        return None
-    rank = -(-len(ordered) * round(share * 100) // 100)
-    return ordered[max(rank, 1) - 1]
-
-
 def _shape(
     metric: Metric,
     totals: Sums,
-    times: Mapping[str, Sequence[int]],
-    before: tuple[Sums, Mapping[str, Sequence[int]]] | None,
+    times: Times,
+    before: tuple[Sums, Times] | None,
 ) -> dict[str, Any]:
     value = _measured(metric, totals, times)
     earlier = None if before is None else _measured(metric, *before)
