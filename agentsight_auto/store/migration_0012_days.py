@@ -1,4 +1,4 @@
-"""Days summed up, and what makes a sum void. Never edited, later migrations build on it."""
+"""Days summed up, what makes a sum void, and more lists by index. Never edited, later migrations build on it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ _FORGET = "DELETE FROM day_numbers WHERE agent_id = {0}.agent_id AND day = {0}.s
 _OLD, _NEW = _FORGET.format("OLD"), _FORGET.format("NEW")
 _COUNTED = ("is_deleted", "environment", "device", "source", "language", "started_at_us", "agent_id")
 
+_RARE = (
+    ("failed", "error_count"), ("satisfied", "positive_count"), ("dissatisfied", "negative_count"),
+    ("unpriced", "unpriced_count"),
+)  # fmt: skip
+
 STATEMENTS = (
+    *(
+        f"CREATE INDEX ix_insights_{name} ON insights (agent_id, conversation_pk) WHERE {column} > 0"
+        for name, column in _RARE
+    ),
     """
     CREATE TABLE day_numbers (
         agent_id INTEGER NOT NULL,

@@ -66,6 +66,10 @@ insights = Table(
             ("left", "is_left = 1"),
             ("failed_last", "is_failed_last = 1"),
             ("visited", "is_used = 0"),
+            ("failed", "error_count > 0"),
+            ("satisfied", "positive_count > 0"),
+            ("dissatisfied", "negative_count > 0"),
+            ("unpriced", "unpriced_count > 0"),
         )
     ),
     Index("ix_insights_country", "agent_id", "country", "conversation_pk"),

@@ -48,7 +48,7 @@ class Board:
     # -- the list --------------------------------------------------------------------------------------------------
 
     def conversations(self, filters: Mapping[str, Any], *, page_size: int = 25, cursor: str | None = None) -> Shape:
-        """Return one page: ``count`` (it stops at 10,000: ``count_is_exact``), ``next`` and ``previous`` cursors,
+        """Return one page: ``count`` (or more, where not ``count_is_exact``), ``next`` and ``previous`` cursors,
         ``newest`` for `newer`, and ``results``, a row a conversation.
         """  # noqa: D205
         settle(self._database)
