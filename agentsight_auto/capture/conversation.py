@@ -74,19 +74,24 @@ class ConversationFrame(Frame, kw_only=True):
 
     async def finish_async(self, error: BaseException | None) -> None:
         """Do what `finish` does; what waits for the disk or for delivery waits in a thread."""
-        self.end(error)
-        if self._blocks_the_loop() and _runs_in_asyncio():
-            await asyncio.shield(asyncio.to_thread(self.settle))
-        else:
-            self.settle()
+        try:
+            self.end(error)
+            if self._blocks_the_loop() and _runs_in_asyncio():
+                await asyncio.shield(asyncio.to_thread(self.settle))
+            else:
+                self.settle()
+        except Exception as failure:  # noqa: BLE001 - as `guarded` does
+            failed("ConversationFrame.finish_async", failure)
 
     @guarded
     def _blocks_the_loop(self) -> bool:
         return bool(self.wait_s) or self.conversation.runtime.settings.durability == "disk"
 
+    @guarded
     def add_item(self, item: object) -> None:
         """Ignore what a decorated generator yields."""
 
+    @guarded
     def close_early(self) -> None:
         """End a decorated generator whose consumer stopped."""
         self.finish(None, None)

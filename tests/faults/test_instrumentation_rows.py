@@ -58,7 +58,15 @@ def decorated_late():
     @propagate
     def items(n): yield from range(n)
     partial = track_action("partial")(functools.partial(bare, 4))
-    return bare(1), named(2, password="p"), asyncio.run(chat("c")), list(items(2)), partial()
+    @conversation("streamed")
+    def lines(n): yield from range(n)
+    first = next(stream := lines(5)); stream.close()
+    @conversation("streamed")
+    async def alines(n):
+        for i in range(n): yield i
+    async def drain(): return [i async for i in alines(3)]
+    made = bare(1), named(2, password="p"), asyncio.run(chat("c")), list(items(2)), partial()
+    return *made, first, list(lines(2)), asyncio.run(drain())
 
 async def streams():
     async with conversation("async", source="web") as chat:
@@ -126,7 +134,7 @@ def with_fault_inside(function, error):
     try: tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError): return None
     definition = tree.body[0]
-    if not isinstance(definition, ast.FunctionDef): return None
+    if not isinstance(definition, (ast.FunctionDef, ast.AsyncFunctionDef)): return None
     inner = next((one for one in definition.body if catches(one)), None)
     plain = (ast.Expr, ast.Return, ast.Assign, ast.AnnAssign)
     if inner is None or any(not isinstance(one, (ast.Try, *plain)) for one in definition.body): return None
