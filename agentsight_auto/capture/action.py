@@ -21,7 +21,7 @@ from . import arguments
 from .current import frame_for_recording
 from .frames import Entries, Frame
 from .scope import ConversationScope
-from .shapes import positional_names, wrap_if_possible
+from .shapes import openers_of, positional_names, wrap_if_possible
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -83,7 +83,9 @@ class ActionFrame(Frame, kw_only=True):
                 or kind is bool
             ):
                 result = self._response(result, settings)
-            outer = self.outer
+            outer, metadata = self.outer, self.metadata
+            if outer is not None and outer.is_tool:
+                outer, metadata, error = outer.told_by(self, error)
             duration_ns = ended_ns - self.started_ns
             runtime.record(
                 events.Action(
@@ -97,7 +99,7 @@ class ActionFrame(Frame, kw_only=True):
                     self.tools_used,
                     result,
                     None if error is None and self.error_msg is None else self._error_text(error),
-                    None if self.metadata is None else arguments.kept_metadata(self.metadata, settings),
+                    None if metadata is None else arguments.kept_metadata(metadata, settings),
                     outer.action_id
                     if outer is not None and outer.conversation.conversation_id == conversation.conversation_id
                     else None,
@@ -178,6 +180,7 @@ class ActionSpec:
         "_name_count",
         "_names",
         "_rest_name",
+        "aliases",
         "metadata",
         "name",
         "skips_first",
@@ -197,6 +200,7 @@ class ActionSpec:
         self.name = name
         self.tools_used = tools_used
         self.metadata = metadata
+        self.aliases: set[str] = set()
         self.skips_first = False
         self._capture_args = capture_args
         self._capture_response = capture_response
@@ -230,6 +234,10 @@ class ActionSpec:
         spec._is_special = bool(spec._masked) or spec.tools_used is not None or spec._capture_args is not None
         spec.skips_first = is_in_class and spec._names[:1] in {("self",), ("cls",)}
         return spec
+
+    def is_called(self, name: str) -> bool:
+        """Return whether the action has this name, or its function, or the tool that a framework makes of it."""
+        return name in {self.name, self._function_name, *self.aliases}
 
     def captures_response(self, settings: Settings) -> bool:
         """Return whether results are recorded."""
@@ -389,6 +397,11 @@ _SILENT = Frame(ConversationScope(_runtime.default(), "", is_recording=False), N
 
 _NAMELESS = TrackedBlock(ActionSpec(""))
 """Stands for a block that could not be made."""
+
+
+def spec_of(function: Any) -> ActionSpec | None:
+    """Return the spec of a tracked function, also where other decorators lie above it; None of any other."""
+    return next((opener for opener in openers_of(function) if isinstance(opener, ActionSpec)), None)
 
 
 @overload

@@ -6,15 +6,16 @@ Loses: nothing; a frame that is left where it is not current leaves the variable
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import Token
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 import msgspec
 
 from .._guard import failed
 
 if TYPE_CHECKING:
+    from .action import ActionFrame
     from .scope import ConversationScope
 
 E = TypeVar("E", bound="Frame")
@@ -32,12 +33,21 @@ class Frame(msgspec.Struct, eq=False):
     opener: object = None
     owner: int = 0
 
+    is_tool: ClassVar[bool] = False
+    """Whether a framework runs a tool in it, whose function may be a tracked one: then `told_by` is asked."""
+
     __repr__ = object.__repr__
 
     @property
     def is_block(self) -> bool:
         """Whether this frame opened its conversation with a block that is still open."""
         return self.conversation.frame is self and self.conversation.is_open
+
+    def told_by(
+        self, action: ActionFrame, error: BaseException | None
+    ) -> tuple[Frame | None, Mapping[str, Any] | None, BaseException | None]:
+        """Return what surrounds an action that ends right inside this frame, its metadata and its error."""
+        return self, action.metadata, error
 
     def enter(self) -> None:
         """Make this frame current."""

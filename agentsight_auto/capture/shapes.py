@@ -12,7 +12,7 @@ import inspect
 import pickle
 import sys
 import types
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from types import FunctionType, MethodType
 from typing import Any, Protocol
 
@@ -21,6 +21,8 @@ import wrapt
 from .._guard import failed, guarded
 from ..exceptions import AgentSightException
 from .frames import Frame, Resumption
+
+_MOST_LAYERS = 32
 
 
 class Unit(Protocol):
@@ -230,6 +232,20 @@ _KINDS: dict[str, type[_Wrapped]] = {
     "awaitable generator": _AwaitableGenerator,
     "async generator": _AsyncGenerator,
 }
+
+
+def openers_of(function: Any) -> Iterator[Opener]:
+    """Yield the opener of every layer of ours around a function, the outermost first."""
+    for _ in range(_MOST_LAYERS):
+        if issubclass(type(function), _Wrapped):
+            yield function._self_opener
+        for attribute in ("__func__", "__wrapped__", "func"):
+            inner = getattr(function, attribute, None)
+            if callable(inner):
+                function = inner
+                break
+        else:
+            return
 
 
 class _Unstarted:
