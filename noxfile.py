@@ -34,12 +34,35 @@ def lowest(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
+OLDEST = {
+    "openai": ("openai_sdk cost", "openai==1.66.0 httpx==0.27.0"),
+    "anthropic": ("anthropic_sdk", "anthropic==0.49.0 httpx==0.27.0"),
+    "google-genai": ("google_genai", "google-genai==2.12.0"),
+    "langchain": (
+        "langchain",
+        "langchain-core==1.0.0 langgraph==1.0.0 langgraph-prebuilt==1.0.0 langchain-openai==1.0.0",
+    ),
+    "litellm": ("litellm", "litellm==1.60.0"),
+    "llama-index": ("llama_index", "llama-index-core==0.13.0 llama-index-llms-openai==0.5.0"),
+    "mcp": ("mcp", "mcp==1.20.0 pydantic<2.12"),
+    "openai-agents": ("openai_agents", "openai-agents==0.6.0 openai==2.8.0"),
+    "pydantic-ai": ("pydantic_ai", "pydantic-ai-slim[openai]==1.0.0 openai==1.108.0 opentelemetry-api==1.36.0"),
+    "web": (
+        "web_asgi web_baggage web_celery web_django web_facts web_gunicorn web_serverless web_threads web_wsgi",
+        "-r tests/lowest-web.txt",
+    ),
+}
+"""The oldest versions that the integrations support, and which of tests/integrations run with them."""
+
+
 @nox.session
-def lowest_web(session: nox.Session) -> None:
-    """The integrations of web frameworks, workers and clients with the oldest versions that are supported."""
-    session.install("-e", ".[integrations-test]")
-    session.install("-r", "tests/lowest-web.txt")
-    session.run("pytest", "tests/integrations", *session.posargs)
+@nox.parametrize("library", list(OLDEST))
+def lowest_integrations(session: nox.Session, library: str) -> None:
+    """The tests of integrations with the oldest versions that are supported, each library in its own environment."""
+    tests, pins = OLDEST[library]
+    session.install("-e", ".[test]")
+    session.install(*pins.split())
+    session.run("pytest", *(f"tests/integrations/test_{test}.py" for test in tests.split()), *session.posargs)
 
 
 @nox.session

@@ -37,23 +37,26 @@ def erase(
     at_us = runtime.clock.now_us()
     settings = runtime.settings
     first, digests = None, set[str]()
+
+    def forget(lone: set[str]) -> None:
+        if settings.is_remote:
+            runtime.attachments().remove(lone)
+        else:
+            backend.forget_contents(sorted(lone), at_us)
+
     if customer_id and conversation_id is None and not settings.disabled:
         # What waits or was refused names its conversation only: it goes while the store still knows whose that is, so
         # that an erasure which is killed after the store has forgotten leaves none of it.
         unwanted = Unwanted(_conversations_of(backend, customer_id), customer_id, at_us)
-        first, digests, _ = erase_from_outbox(settings.outbox_path, unwanted, wait_s=0)
+        first, digests, _ = erase_from_outbox(settings.outbox_path, unwanted, wait_s=0, forget=forget)
     receipt = backend.erase(conversation_id=conversation_id, customer_id=customer_id, at_us=at_us)
     if settings.disabled:
         return receipt
     digests.update(receipt.pop("attachment_sha256"))
     unwanted = Unwanted(receipt["conversation_ids"], customer_id, at_us)
-    swept, gone, kept = erase_from_outbox(settings.outbox_path, unwanted, wait_s=_PROCESSES_WAIT_S)
+    swept, gone, kept = erase_from_outbox(settings.outbox_path, unwanted, wait_s=_PROCESSES_WAIT_S, forget=forget)
     swept = swept if first is None else swept.after(first)
-    lone = sorted((gone | digests) - kept)
-    if settings.is_remote:
-        runtime.attachments().remove(lone)
-    else:
-        backend.forget_contents(lone, at_us)
+    forget((gone | digests) - kept)
     return {**receipt, "outbox": msgspec.to_builtins(swept)}
 
 

@@ -32,7 +32,7 @@ LARGEST_REPLY_BYTES = 256 * 1024 * 1024
 class HttpClient:
     """One API: its address and key. Opens nothing before the first request.
 
-    `is_closed_at_exit`: the end of the process closes the connections. Not for a client of delivery, whose last requests
+    `is_closed_at_exit`: the end of the process closes the connections. Not for a client of delivery, whose last request
     may be under way then: it is closed by the worker that uses it.
     """
 

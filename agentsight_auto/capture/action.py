@@ -21,7 +21,7 @@ from . import arguments
 from .current import frame_for_recording
 from .frames import Entries, Frame
 from .scope import ConversationScope
-from .shapes import positional_names, wrap_if_possible
+from .shapes import openers_of, positional_names, wrap_if_possible
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -83,7 +83,9 @@ class ActionFrame(Frame, kw_only=True):
                 or kind is bool
             ):
                 result = self._response(result, settings)
-            outer = self.outer
+            outer, metadata = self.outer, self.metadata
+            if outer is not None and outer.is_tool:
+                outer, metadata, error = outer.told_by(self, error)
             duration_ns = ended_ns - self.started_ns
             runtime.record(
                 events.Action(
@@ -97,7 +99,7 @@ class ActionFrame(Frame, kw_only=True):
                     self.tools_used,
                     result,
                     None if error is None and self.error_msg is None else self._error_text(error),
-                    None if self.metadata is None else arguments.kept_metadata(self.metadata, settings),
+                    None if metadata is None else arguments.kept_metadata(metadata, settings),
                     outer.action_id
                     if outer is not None and outer.conversation.conversation_id == conversation.conversation_id
                     else None,
@@ -178,6 +180,7 @@ class ActionSpec:
         "_name_count",
         "_names",
         "_rest_name",
+        "aliases",
         "metadata",
         "name",
         "skips_first",
@@ -197,6 +200,7 @@ class ActionSpec:
         self.name = name
         self.tools_used = tools_used
         self.metadata = metadata
+        self.aliases: set[str] = set()
         self.skips_first = False
         self._capture_args = capture_args
         self._capture_response = capture_response
@@ -230,6 +234,10 @@ class ActionSpec:
         spec._is_special = bool(spec._masked) or spec.tools_used is not None or spec._capture_args is not None
         spec.skips_first = is_in_class and spec._names[:1] in {("self",), ("cls",)}
         return spec
+
+    def is_called(self, name: str) -> bool:
+        """Return whether the action has this name, or its function, or the tool that a framework makes of it."""
+        return name in {self.name, self._function_name, *self.aliases}
 
     def captures_response(self, settings: Settings) -> bool:
         """Return whether results are recorded."""
@@ -343,12 +351,12 @@ class TrackedBlock:
 
     def __call__(self, function: F) -> F:
         """Decorate a function of any kind."""
-        decorated: F = decorate(function, self._spec)
+        decorated: F = wrap_if_possible(function, lambda: self._spec.for_function(function), verb="track_action")
         return decorated
 
     def __enter__(self) -> ActionFrame:
         """Start the action; set what is to be recorded of it on the result."""
-        return self._enter(id(sys._getframe(1)))
+        return self._begin(id(sys._getframe(1))) or ActionFrame(_SILENT.conversation, None, _SILENT, spec=self._spec)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -358,7 +366,7 @@ class TrackedBlock:
 
     async def __aenter__(self) -> ActionFrame:
         """Start the action, in ``async with``."""
-        return self._enter(0)
+        return self._begin(0) or ActionFrame(_SILENT.conversation, None, _SILENT, spec=self._spec)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -366,22 +374,15 @@ class TrackedBlock:
         """End the action, in ``async with``."""
         self._leave(error, 0)
 
-    def _enter(self, owner: int) -> ActionFrame:
-        frame = self._open() or _block_frame(self._spec, _SILENT)
-        self._remember(frame, owner)
-        frame.begin()
-        return frame
-
     @guarded
-    def _remember(self, frame: ActionFrame, owner: int) -> None:
-        self._entries.add(frame, owner)
-
-    @guarded
-    def _open(self) -> ActionFrame:
+    def _begin(self, owner: int) -> ActionFrame:
         runtime = _runtime.default()
-        frame = _block_frame(self._spec, frame_for_recording(runtime, hold=False))
+        outer = frame_for_recording(runtime, hold=False)
+        frame = ActionFrame(outer.conversation, None, outer, spec=self._spec, metadata=self._spec.metadata)
         if self._spec.tools_used is not None:
             frame.tools_used = snapshot(self._spec.tools_used, runtime.settings.max_value_bytes)
+        self._entries.add(frame, owner)
+        frame.begin()
         return frame
 
     @guarded
@@ -391,17 +392,16 @@ class TrackedBlock:
             frame.finish(None, error)
 
 
-def _block_frame(spec: ActionSpec, outer: Frame) -> ActionFrame:
-    return ActionFrame(outer.conversation, None, outer, spec=spec, metadata=spec.metadata)
-
-
 _SILENT = Frame(ConversationScope(_runtime.default(), "", is_recording=False), None, None)
 """What surrounds a block that could not be opened."""
 
+_NAMELESS = TrackedBlock(ActionSpec(""))
+"""Stands for a block that could not be made."""
 
-def decorate(function: Callable[..., Any], spec: ActionSpec) -> Any:
-    """Return `function` recorded as an action."""
-    return wrap_if_possible(function, lambda: spec.for_function(function), verb="track_action")
+
+def spec_of(function: Any) -> ActionSpec | None:
+    """Return the spec of a tracked function, also where other decorators lie above it; None of any other."""
+    return next((opener for opener in openers_of(function) if isinstance(opener, ActionSpec)), None)
 
 
 @overload
@@ -445,16 +445,20 @@ def track_action(
         ConfigurationException: a name that is blank or not a text.
     """
     if name is not None and not isinstance(name, str):
-        return decorate(name, ActionSpec(""))
+        return wrap_if_possible(name, lambda: ActionSpec("").for_function(name), verb="track_action")
     if name is not None and not name.strip():
         raise ConfigurationException("The action name is blank. Leave it out to use the function's name.")
-    return TrackedBlock(
-        ActionSpec(
-            name or "",
-            tools_used=tools_used,
-            capture_args=capture_args,
-            capture_response=capture_response,
-            exclude=exclude,
-            metadata=metadata,
+    try:
+        return TrackedBlock(
+            ActionSpec(
+                name or "",
+                tools_used=tools_used,
+                capture_args=capture_args,
+                capture_response=capture_response,
+                exclude=exclude,
+                metadata=metadata,
+            )
         )
-    )
+    except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
+        failed("track_action", failure)
+        return _NAMELESS

@@ -6,13 +6,16 @@ Loses: nothing; a frame that is left where it is not current leaves the variable
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import Token
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 import msgspec
 
+from .._guard import failed
+
 if TYPE_CHECKING:
+    from .action import ActionFrame
     from .scope import ConversationScope
 
 E = TypeVar("E", bound="Frame")
@@ -30,12 +33,21 @@ class Frame(msgspec.Struct, eq=False):
     opener: object = None
     owner: int = 0
 
+    is_tool: ClassVar[bool] = False
+    """Whether a framework runs a tool in it, whose function may be a tracked one: then `told_by` is asked."""
+
     __repr__ = object.__repr__
 
     @property
     def is_block(self) -> bool:
         """Whether this frame opened its conversation with a block that is still open."""
         return self.conversation.frame is self and self.conversation.is_open
+
+    def told_by(
+        self, action: ActionFrame, error: BaseException | None
+    ) -> tuple[Frame | None, Mapping[str, Any] | None, BaseException | None]:
+        """Return what surrounds an action that ends right inside this frame, its metadata and its error."""
+        return self, action.metadata, error
 
     def enter(self) -> None:
         """Make this frame current."""
@@ -91,14 +103,20 @@ class Resumption:
 
     def __enter__(self) -> None:
         """Make current what was current at the end of the last stretch."""
-        self._outside = self._variable.get()
-        self._variable.set(self._inside)
+        try:
+            self._outside = self._variable.get()
+            self._variable.set(self._inside)
+        except Exception as failure:  # noqa: BLE001 - the user's code runs all the same
+            failed("Resumption.__enter__", failure)
 
     def __exit__(self, *_: object) -> None:
         """Win back what was current before this stretch."""
-        self._inside = self._variable.get()
-        self._variable.set(self._outside)
-        self._outside = None
+        try:
+            self._inside = self._variable.get()
+            self._variable.set(self._outside)
+            self._outside = None
+        except Exception as failure:  # noqa: BLE001 - the user's code has run all the same
+            failed("Resumption.__exit__", failure)
 
 
 def chain(frame: Frame | None) -> Iterator[Frame]:

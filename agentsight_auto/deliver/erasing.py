@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -65,8 +65,13 @@ class Erased(msgspec.Struct, frozen=True):
         )
 
 
-def erase_from_outbox(outbox: Path, unwanted: Unwanted, *, wait_s: float) -> tuple[Erased, set[str], set[str]]:
+def erase_from_outbox(
+    outbox: Path, unwanted: Unwanted, *, wait_s: float, forget: Callable[[set[str]], object]
+) -> tuple[Erased, set[str], set[str]]:
     """Remove what is unwanted, and wait at most `wait_s` for what living processes are about to deliver.
+
+    Before that `forget` gets the SHA-256 of the attachments that nothing else here refers to: their files go first,
+    since after the events, were this interrupted, nobody would know of them.
 
     Returns:
         The counts, the SHA-256 of the attachments that removed events had, and those that remaining ones have.
@@ -79,6 +84,7 @@ def erase_from_outbox(outbox: Path, unwanted: Unwanted, *, wait_s: float) -> tup
     for event in (*_events(outbox), *refused):
         unwanted.learn(event)
     digests = {digest for event in (*_events(outbox), *refused) if unwanted.has(event) for digest in _digests(event)}
+    forget(digests - _kept(outbox, unwanted))
     waiting = 0
     for folder in dead_folders(outbox, None):
         try:
@@ -89,8 +95,11 @@ def erase_from_outbox(outbox: Path, unwanted: Unwanted, *, wait_s: float) -> tup
     marks = unwanted.marks()
     damaged = sum(_remove_marked(outbox / kind, marks) for kind in (CORRUPT, NEWER))
     left = _wait_for_processes(outbox, unwanted, wait_s)
-    kept = {digest for event in _events(outbox) if not unwanted.has(event) for digest in _digests(event)}
-    return Erased(waiting, refused_count, damaged, left), digests, kept
+    return Erased(waiting, refused_count, damaged, left), digests, _kept(outbox, unwanted)
+
+
+def _kept(outbox: Path, unwanted: Unwanted) -> set[str]:
+    return {digest for event in _events(outbox) if not unwanted.has(event) for digest in _digests(event)}
 
 
 def _events(outbox: Path) -> Iterator[AnyEvent]:

@@ -4,99 +4,57 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from .._guard import guarded
 from . import openai_replies as read
+from .around import around, around_async
 from .model_call import ModelCall, current_call, start_call
 from .patches import Patches
-from .replies import Reply, Request
+from .replies import Request
+from .streams import Pending
 
 NAME = "litellm"
 
 
-class _Pending(NamedTuple):
-    call: ModelCall
-    seen: read.ChatChunks
-
-    @guarded
-    def add(self, item: Any) -> None:
-        if self.seen.add(item):
-            self.call.first_token()
-
-    def end(self, error: BaseException | None = None, *, is_closed_early: bool = False) -> None:
-        self.call.finish(self.seen.reply(), error, is_closed_early=is_closed_early)
-
-    def abandon(self) -> None:
-        if not self.call.is_finished:
-            self.end(is_closed_early=True)
-
-
-_pending: weakref.WeakKeyDictionary[Any, _Pending] = weakref.WeakKeyDictionary()
+_pending: weakref.WeakKeyDictionary[Any, Pending] = weakref.WeakKeyDictionary()
 
 
 def install(patches: Patches) -> None:
     """Patch the functions under both of their names, and the stream that they return."""
+    chat, embedding = _starter(_chat_request), _starter(_embedding_request)
     for module in ("litellm.main", "litellm"):
-        patches.wrap(module, "completion", _sync(_chat_request, read.chat_reply))
-        patches.wrap(module, "embedding", _sync(_embedding_request, read.embedding_reply))
-        patches.wrap(module, "acompletion", _async(_chat_request, read.chat_reply))
-        patches.wrap(module, "aembedding", _async(_embedding_request, read.embedding_reply))
+        patches.wrap(module, "completion", around(chat, _end))
+        patches.wrap(module, "embedding", around(embedding, _end_embedding))
+        patches.wrap(module, "acompletion", around_async(chat, _end))
+        patches.wrap(module, "aembedding", around_async(embedding, _end_embedding))
     stream = "litellm.litellm_core_utils.streaming_handler"
     patches.wrap(stream, "CustomStreamWrapper.__next__", _next)
     patches.wrap(stream, "CustomStreamWrapper.__anext__", _anext)
 
 
-def _start(read_request: Callable[[Mapping[str, Any]], Request], args: Any, kwargs: Any) -> ModelCall | None:
-    running = current_call()
-    if running is not None and running.integration == NAME and not running.is_finished:
-        return None  # its async functions call the sync ones
-    body = {**dict(zip(("model", "messages"), args, strict=False)), **kwargs}
-    return start_call(NAME, lambda: read_request(body))
-
-
-def _sync(read_request: Callable[[Mapping[str, Any]], Request], read_reply: Callable[[Any], Reply]) -> Any:
-    def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+def _starter(read_request: Callable[[Mapping[str, Any]], Request]) -> Callable[[Any, Any, Any], ModelCall | None]:
+    def start(instance: Any, args: Any, kwargs: Any) -> ModelCall | None:
         del instance
-        call = _start(read_request, args, kwargs)
-        if call is None:
-            return wrapped(*args, **kwargs)
-        try:
-            result = wrapped(*args, **kwargs)
-        except BaseException as error:
-            call.finish(None, error)
-            raise
-        _settle(call, result, read_reply)
-        return result
+        running = current_call()
+        if running is not None and running.integration == NAME and not running.is_finished:
+            return None  # its async functions call the sync ones
+        body = {**dict(zip(("model", "messages"), args, strict=False)), **kwargs}
+        return start_call(NAME, lambda: read_request(body))
 
-    return wrapper
+    return start
 
 
-def _async(read_request: Callable[[Mapping[str, Any]], Request], read_reply: Callable[[Any], Reply]) -> Any:
-    async def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        del instance
-        call = _start(read_request, args, kwargs)
-        if call is None:
-            return await wrapped(*args, **kwargs)
-        try:
-            result = await wrapped(*args, **kwargs)
-        except BaseException as error:
-            call.finish(None, error)
-            raise
-        _settle(call, result, read_reply)
-        return result
-
-    return wrapper
-
-
-@guarded
-def _settle(call: ModelCall, result: Any, read_reply: Callable[[Any], Reply]) -> None:
+def _end(call: ModelCall, result: Any) -> None:
     if type(result).__name__ != "CustomStreamWrapper":
-        call.finish_with(read_reply, result)
+        call.finish_with(read.chat_reply, result)
         return
     call.suspend()
-    pending = _pending[result] = _Pending(call, read.ChatChunks())
+    pending = _pending[result] = Pending(call, read.ChatChunks())
     weakref.finalize(result, pending.abandon)
+
+
+def _end_embedding(call: ModelCall, result: Any) -> None:
+    call.finish_with(read.embedding_reply, result)
 
 
 def _next(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:

@@ -1,78 +1,81 @@
-"""llama-index: its model calls by the events that it dispatches, and the tools that its agents run.
+"""llama-index: the model calls of every `LLM` class, whole and streamed, and the tools that its agents run.
 
-In: start and end events of chats and completions, which come in pairs. Out: model calls and tools. Loses: a call that
-fails, of which there is no end event: the SDK beneath tells it.
-A call that the SDK beneath has told already is not told again: both know the provider's id of the response.
+In: the methods by which the framework and programs call a model, of the classes that exist and those that come.
+Out: model calls and tools. Loses: nothing.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .._guard import guarded
 from . import anthropic_replies, openai_replies
-from .model_call import ModelCall, is_told, start_call
+from .around import around, around_async
+from .model_call import ModelCall, start_call
 from .patches import Patches
 from .replies import Reply, Request, Said, get, items, text_of
-from .tool_call import ToolCall, await_tool, run_tool, start_tool
+from .streams import opening, opening_async
+from .tool_call import ToolCall, ToolRun, tool_starter
 
 NAME = "llama_index"
 
-_OPEN = {"LLMChatStartEvent", "LLMCompletionStartEvent"}
-_CLOSE = {"LLMChatEndEvent", "LLMCompletionEndEvent"}
-_MOST_RUNNING = 1000
-
-_running: OrderedDict[Any, ModelCall] = OrderedDict()
-
 
 def install(patches: Patches) -> None:
-    """Patch the dispatcher of events, and the tools."""
-    patches.wrap("llama_index_instrumentation.dispatcher", "Dispatcher.event", _event)
-    patches.wrap("llama_index.core.tools.function_tool", "FunctionTool.call", _call)
-    patches.wrap("llama_index.core.tools.function_tool", "FunctionTool.acall", _acall)
+    """Patch the classes of models, also those that are made later, and the tools."""
+    base: Any = sys.modules["llama_index.core.base.llms.base"].BaseLLM
+    for kind in (base, *_below(base)):
+        _patch(patches, kind)
+
+    def make(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        wrapped(*args, **kwargs)
+        if issubclass(instance, base):
+            guarded(_patch)(patches, instance)
+
+    patches.wrap("llama_index_instrumentation", "DispatcherSpanMixin.__init_subclass__", make)
+    start_tool = tool_starter(NAME, _read_tool)
+    patches.wrap("llama_index.core.tools.function_tool", "FunctionTool.call", around(start_tool, _end_tool))
+    patches.wrap("llama_index.core.tools.function_tool", "FunctionTool.acall", around_async(start_tool, _end_tool))
 
 
-def _event(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    del instance
-    _note(args[0] if args else kwargs.get("event"))
-    return wrapped(*args, **kwargs)
+def _below(kind: Any) -> Iterator[Any]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from _below(below)
+
+
+def _patch(patches: Patches, kind: Any) -> None:
+    """Patch the methods that a class has of its own."""
+    for name, wrapper in _WRAPPERS.items():
+        method = vars(kind).get(name)
+        if callable(method) and not getattr(method, "__isabstractmethod__", False):
+            patches.wrap(kind, name, wrapper)
 
 
 @guarded
-def _note(event: Any) -> None:
-    kind = type(event).__name__
-    if kind in _OPEN:
-        call = start_call(NAME, lambda: _request(event), begins=False)
-        if call is not None:
-            with call.resumed():
-                call.begin()
-            _running[event.span_id] = call
-            while len(_running) > _MOST_RUNNING:
-                _running.popitem(last=False)
-    elif kind in _CLOSE:
-        call = _running.pop(event.span_id, None)
-        if call is not None:
-            reply = _reply(event.response)
-            if reply.response_id is None or not is_told(call.conversation.conversation_id, reply.response_id):
-                call.finish(reply)
+def _start(llm: Any, args: Any, kwargs: Any) -> ModelCall | None:
+    asked = args[0] if args else kwargs.get("messages", kwargs.get("prompt"))
+    return start_call(NAME, lambda: _request(llm, asked))
 
 
-def _request(event: Any) -> Request:
-    known: Mapping[str, Any] = event.model_dict
-    name = str(known.get("model") or known.get("model_name") or known.get("class_name") or "unknown")
-    provider = str(known.get("class_name") or "llama_index").split("_", maxsplit=1)[0].lower()
-    return Request("chat", provider, name, "llama_index.llm", {}, lambda: _prompt(event))
+def _end(call: ModelCall, result: Any) -> None:
+    call.finish_with(_reply, result)
 
 
-def _prompt(event: Any) -> list[Said]:
-    if get(event, "prompt") is not None:
-        return [Said("user", str(event.prompt))]
-    messages = items(get(event, "messages"))
+def _request(llm: Any, asked: Any) -> Request:
+    known: Mapping[str, Any] = llm.metadata.model_dump()
+    name = str(get(llm, "model") or known.get("model_name") or "unknown")
+    provider = str(type(llm).class_name()).split("_", maxsplit=1)[0].lower()
+    return Request("chat", provider, name, "llama_index.llm", {}, lambda: _prompt(asked))
+
+
+def _prompt(asked: Any) -> list[Said]:
+    if isinstance(asked, str):
+        return [Said("user", asked)]
     return [
         Said(str(getattr(get(one, "role"), "value", get(one, "role"))), text_of(get(one, "content")))
-        for one in messages
+        for one in items(asked)
     ]
 
 
@@ -89,17 +92,41 @@ def _reply(response: Any) -> Reply:
     return reply._replace(text=reply.text or said)
 
 
-def _call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    call = start_tool(NAME, str(instance.metadata.name), kwargs or list(args))
-    return run_tool(call, lambda: wrapped(*args, **kwargs), _end)
+class _Steps:
+    """A streamed reply: each step holds all that has been said, and the provider's chunk."""
+
+    def __init__(self) -> None:
+        self._reply = Reply()
+
+    def add(self, item: Any) -> bool:
+        """Take a step."""
+        known = {name: value for name, value in _reply(item)._asdict().items() if value}
+        self._reply = self._reply._replace(**known)
+        return bool(get(item, "delta"))
+
+    def reply(self) -> Reply:
+        """Return what has arrived."""
+        return self._reply
 
 
-async def _acall(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    call = start_tool(NAME, str(instance.metadata.name), kwargs or list(args))
-    return await await_tool(call, lambda: wrapped(*args, **kwargs), _end)
+_WRAPPERS: dict[str, Callable[..., Any]] = {
+    "chat": around(_start, _end),
+    "complete": around(_start, _end),
+    "achat": around_async(_start, _end),
+    "acomplete": around_async(_start, _end),
+    "stream_chat": opening(_start, _Steps),
+    "stream_complete": opening(_start, _Steps),
+    "astream_chat": opening_async(_start, _Steps),
+    "astream_complete": opening_async(_start, _Steps),
+}
 
 
-def _end(call: ToolCall, result: Any) -> None:
+def _read_tool(tool: Any, args: Any, kwargs: Any) -> ToolRun:
+    functions = [vars(tool).get(name) for name in ("_fn", "_async_fn", "_real_fn")]
+    return ToolRun(str(tool.metadata.name), kwargs or list(args), functions)
+
+
+def _end_tool(call: ToolCall, result: Any) -> None:
     content = getattr(result, "content", result)
     if getattr(result, "is_error", False):
         call.end(None, error_text=str(content))

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from .around import around_async
 from .patches import Patches
 from .replies import get, text_of
-from .tool_call import ToolCall, await_tool, start_tool
+from .tool_call import ToolCall, ToolRun, tool_starter
 
 NAME = "mcp"
 
 
 def install(patches: Patches) -> None:
     """Patch the client's session, which every transport and every client uses."""
-    patches.wrap("mcp.client.session", "ClientSession.call_tool", _call_tool)
+    start_tool = tool_starter(NAME, _read_tool)
+    patches.wrap("mcp.client.session", "ClientSession.call_tool", around_async(start_tool, _end))
 
 
-async def _call_tool(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    del instance
-    name = args[0] if args else kwargs.get("name")
-    call = start_tool(NAME, str(name), args[1] if len(args) > 1 else kwargs.get("arguments"))
-    return await await_tool(call, lambda: wrapped(*args, **kwargs), _end)
+def _read_tool(session: Any, args: Any, kwargs: Any) -> ToolRun:
+    del session
+    given = {**dict(zip(("name", "arguments"), args, strict=False)), **kwargs}
+    return ToolRun(str(given.get("name")), given.get("arguments"))
 
 
 def _end(call: ToolCall, result: Any) -> None:

@@ -97,6 +97,10 @@ class ModelCall(Frame, kw_only=True, weakref=True):
             self._record_action(reply, error, ended_ns, cost_usd, is_closed_early=is_closed_early)
             self._record_reply(reply)
 
+    def fail(self, error: BaseException) -> None:
+        """End the call with an exception."""
+        self.finish(None, error)
+
     def finish_with(self, read: Callable[[Any], Reply], result: Any) -> None:
         """End the call with what `read` makes of an SDK's result; one that it cannot read ends it all the same."""
         self.finish(guarded(read)(result))
@@ -251,11 +255,6 @@ def current_call() -> ModelCall | None:
     """Return the call that is running here."""
     frame = _runtime.default().current.get()
     return frame if isinstance(frame, ModelCall) else None
-
-
-def is_told(conversation_id: str, response_id: str) -> bool:
-    """Tell whether the usage of a response has been recorded already, by this integration or another one."""
-    return _usage_id(conversation_id, response_id) in _told_usages
 
 
 def _usage_id(conversation_id: str, response_id: str) -> str:

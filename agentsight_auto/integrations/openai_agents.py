@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._guard import guarded
+from ..capture.action import spec_of
 from . import openai_replies
 from .model_call import ModelCall, start_call
 from .patches import Patches
 from .replies import Reply, Request, Said, Usage, get, items, number, text_of
-from .tool_call import ToolCall, start_tool
+from .tool_call import ToolCall, ToolRun, start_tool
 
 NAME = "openai_agents"
 
@@ -24,10 +25,26 @@ _running: weakref.WeakKeyDictionary[Any, ModelCall | ToolCall] = weakref.WeakKey
 
 
 def install(patches: Patches) -> None:
-    """Patch both kinds of spans: those that are traced and those that are not."""
+    """Patch both kinds of spans, those that are traced and those that are not, and what describes a function."""
     for kind in ("SpanImpl", "NoOpSpan"):
         patches.wrap("agents.tracing.spans", f"{kind}.start", _start)
         patches.wrap("agents.tracing.spans", f"{kind}.finish", _finish)
+    patches.wrap("agents.tool", "function_schema", _describe)
+
+
+def _describe(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    del instance
+    schema = wrapped(*args, **kwargs)
+    _note_name(args[0] if args else kwargs.get("func"), schema)
+    return schema
+
+
+@guarded
+def _note_name(function: Any, schema: Any) -> None:
+    """Let a tracked function know as which tool it is run: the span of a run tells that name alone."""
+    spec = spec_of(function)
+    if spec is not None:
+        spec.aliases.add(str(schema.name))
 
 
 def _start(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -48,9 +65,9 @@ def _open(span: Any) -> None:
     if data.type in {"generation", "response"}:
         call = start_call(NAME, lambda: _request(data))
     elif data.type == "function":
-        call = start_tool(NAME, str(data.name), None)
+        call = start_tool(NAME, ToolRun(str(data.name)))
     elif data.type == "handoff":
-        call = start_tool(NAME, "handoff", None)
+        call = start_tool(NAME, ToolRun("handoff"))
     if call is not None:
         _running[data] = call
 

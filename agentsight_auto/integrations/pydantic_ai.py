@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from .around import around_async
 from .patches import Patches
-from .tool_call import ToolCall, await_tool, start_tool
+from .replies import get
+from .tool_call import ToolCall, ToolRun, tool_starter
 
 NAME = "pydantic_ai"
 
 
 def install(patches: Patches) -> None:
     """Patch the toolset that every function tool of an agent is in."""
-    patches.wrap("pydantic_ai.toolsets.function", "FunctionToolset.call_tool", _call_tool)
+    start_tool = tool_starter(NAME, _read_tool)
+    patches.wrap("pydantic_ai.toolsets.function", "FunctionToolset.call_tool", around_async(start_tool, ToolCall.end))
 
 
-async def _call_tool(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    del instance
-    name = args[0] if args else kwargs["name"]
-    arguments = args[1] if len(args) > 1 else kwargs.get("tool_args")
-    call = start_tool(NAME, str(name), arguments)
-    return await await_tool(call, lambda: wrapped(*args, **kwargs), ToolCall.end)
+def _read_tool(toolset: Any, args: Any, kwargs: Any) -> ToolRun:
+    del toolset
+    given = {**dict(zip(("name", "tool_args", "ctx", "tool"), args, strict=False)), **kwargs}
+    function = get(given.get("tool"), "call_func", "__self__", "function")
+    return ToolRun(str(given.get("name")), given.get("tool_args"), (function,))

@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from .._guard import guarded
+from .around import around, around_async
 from .model_call import ModelCall, current_call, start_call
 from .patches import Patches
 from .replies import Accumulator, Reply, Request, get, number
+from .streams import Pending
 
 _RETRIES = "x-stainless-retry-count"
 
@@ -30,25 +32,31 @@ class Endpoint(NamedTuple):
     accumulate: Callable[[], Accumulator]
 
 
-class _Pending(NamedTuple):
-    """A call whose response the program has still to read."""
+class _Sent(NamedTuple):
+    """A call on its way."""
 
     call: ModelCall
     endpoint: Endpoint
-    seen: Accumulator
 
     @guarded
-    def add(self, item: Any) -> None:
-        if self.seen.add(item):
-            self.call.first_token()
+    def fail(self, error: BaseException) -> None:
+        """End the call with its error; a reply that could not be parsed has its usage nevertheless."""
+        asked = get(error, "response", "request") or get(error, "request")
+        self.call.retries = self.call.retries or _retries(asked)
+        reply = get(error, "completion")
+        self.call.finish(None if reply is None else self.endpoint.read_reply(reply), error)
 
-    @guarded
-    def end(self, error: BaseException | None = None, *, is_closed_early: bool = False) -> None:
-        self.call.finish(self.seen.reply(), error, is_closed_early=is_closed_early)
-
-    def abandon(self) -> None:
-        if not self.call.is_finished:
-            self.end(is_closed_early=True)
+    def settle(self, result: Any) -> None:
+        """End the call with its reply, or let it go on until the program has read the response."""
+        raw = get(result, "http_response")
+        if raw is None and not hasattr(result, "__stream__"):
+            self.call.finish_with(self.endpoint.read_reply, result)
+            return
+        content = None if raw is None else _content(raw)
+        if content is not None:
+            self.call.finish_with(self.endpoint.read_reply, content)
+        else:
+            self.call.suspend()
 
 
 class Client:
@@ -58,13 +66,13 @@ class Client:
         self._name = name
         self._endpoints = endpoints
         self._endpoint_of: weakref.WeakKeyDictionary[ModelCall, Endpoint] = weakref.WeakKeyDictionary()
-        self._pending: weakref.WeakKeyDictionary[Any, _Pending] = weakref.WeakKeyDictionary()
+        self._pending: weakref.WeakKeyDictionary[Any, Pending] = weakref.WeakKeyDictionary()
 
     def install(self, patches: Patches) -> None:
         """Patch the sync and the async client."""
         base, streaming, response = (f"{self._name}.{part}" for part in ("_base_client", "_streaming", "_response"))
-        patches.wrap(base, "SyncAPIClient.request", self._request)
-        patches.wrap(base, "AsyncAPIClient.request", self._request_async)
+        patches.wrap(base, "SyncAPIClient.request", around(self._start, _Sent.settle))
+        patches.wrap(base, "AsyncAPIClient.request", around_async(self._start, _Sent.settle))
         patches.wrap(base, "SyncAPIClient._process_response", self._process)
         patches.wrap(base, "AsyncAPIClient._process_response", self._process)
         patches.wrap(streaming, "Stream.__stream__", self._stream)
@@ -76,33 +84,9 @@ class Client:
 
     # -- the request -------------------------------------------------------------------------------------------------
 
-    def _request(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    @guarded
+    def _start(self, instance: Any, args: Any, kwargs: Any) -> _Sent | None:
         del instance
-        call = self._start(args, kwargs)
-        if call is None:
-            return wrapped(*args, **kwargs)
-        try:
-            result = wrapped(*args, **kwargs)
-        except BaseException as error:
-            self._fail(call, error)
-            raise
-        self._settle(call, result)
-        return result
-
-    async def _request_async(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        del instance
-        call = self._start(args, kwargs)
-        if call is None:
-            return await wrapped(*args, **kwargs)
-        try:
-            result = await wrapped(*args, **kwargs)
-        except BaseException as error:
-            self._fail(call, error)
-            raise
-        self._settle(call, result)
-        return result
-
-    def _start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ModelCall | None:
         asked = kwargs.get("options") if len(args) < 2 else args[1]
         if str(get(asked, "method")).lower() != "post":
             return None
@@ -110,32 +94,10 @@ class Client:
         if endpoint is None:
             return None
         call = start_call(self._name, lambda: _read_request(endpoint, asked))
-        if call is not None:
-            self._endpoint_of[call] = endpoint
-        return call
-
-    @guarded
-    def _settle(self, call: ModelCall, result: Any) -> None:
-        """End the call with its reply, or let it go on until the program has read the response."""
-        endpoint = self._endpoint_of.pop(call)
-        raw = get(result, "http_response")
-        if raw is None and not hasattr(result, "__stream__"):
-            call.finish(endpoint.read_reply(result))
-            return
-        content = None if raw is None else _content(raw)
-        if content is not None:
-            call.finish(endpoint.read_reply(content))
-        else:
-            call.suspend()
-
-    @guarded
-    def _fail(self, call: ModelCall, error: BaseException) -> None:
-        """End the call with its error; a reply that could not be parsed has its usage nevertheless."""
-        endpoint = self._endpoint_of.pop(call, None)
-        asked = get(error, "response", "request") or get(error, "request")
-        call.retries = call.retries or _retries(asked)
-        reply = get(error, "completion")
-        call.finish(None if reply is None or endpoint is None else endpoint.read_reply(reply), error)
+        if call is None:
+            return None
+        self._endpoint_of[call] = endpoint
+        return _Sent(call, endpoint)
 
     # -- the response ------------------------------------------------------------------------------------------------
 
@@ -152,7 +114,7 @@ class Client:
             return
         call.retries = _retries(get(response, "request"))
         if kwargs.get("stream") or get(response, "is_stream_consumed") is False:
-            pending = self._pending[response] = _Pending(call, endpoint, endpoint.accumulate())
+            pending = self._pending[response] = Pending(call, endpoint.accumulate())
             weakref.finalize(response, pending.abandon)
 
     def _stream(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -185,12 +147,12 @@ class Client:
             return
         content = _content(response)
         if content is not None:
-            pending.call.finish(pending.endpoint.read_reply(content))
+            pending.call.finish_with(self._endpoint_of[pending.call].read_reply, content)
         else:
             pending.end(is_closed_early=True)
 
 
-def _iterate(source: Generator[Any, Any, Any], pending: _Pending) -> Generator[Any, Any, Any]:
+def _iterate(source: Generator[Any, Any, Any], pending: Pending) -> Generator[Any, Any, Any]:
     try:
         for item in source:
             pending.add(item)
@@ -205,7 +167,7 @@ def _iterate(source: Generator[Any, Any, Any], pending: _Pending) -> Generator[A
     pending.end()
 
 
-async def _iterate_async(source: AsyncGenerator[Any, Any], pending: _Pending) -> AsyncGenerator[Any, Any]:
+async def _iterate_async(source: AsyncGenerator[Any, Any], pending: Pending) -> AsyncGenerator[Any, Any]:
     try:
         async for item in source:
             pending.add(item)

@@ -5,21 +5,85 @@ In: an iterator that the user opened and a call that has not begun. Out: the sam
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from typing import Any, NamedTuple
 
 from .._guard import guarded
 from .._runtime import default
 from ..capture.current import live_frame
 from ..capture.frames import Frame
+from .around import Start
 from .model_call import ModelCall
+from .patches import Wrapper
 from .replies import Accumulator
 
 
+class Pending(NamedTuple):
+    """A call whose reply the program has still to read; it is told when that is done, given up or dropped."""
+
+    call: ModelCall
+    seen: Accumulator
+
+    @guarded
+    def add(self, item: Any) -> None:
+        """Take one item on its way to the program."""
+        if self.seen.add(item):
+            self.call.first_token()
+
+    @guarded
+    def end(self, error: BaseException | None = None, *, is_closed_early: bool = False) -> None:
+        """End the call with what has been seen; only the first end counts."""
+        if not self.call.is_finished:
+            self.call.finish(self.seen.reply(), error, is_closed_early=is_closed_early)
+
+    def abandon(self) -> None:
+        """End the call where nobody reads on."""
+        self.end(is_closed_early=True)
+
+
+def opening(start: Start[ModelCall], accumulate: Callable[[], Accumulator]) -> Wrapper:
+    """Return the wrapper of a function that opens a stream; what it does at once is part of the call, if that began."""
+
+    def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        call = start(instance, args, kwargs)
+        if call is None:
+            return wrapped(*args, **kwargs)
+        try:
+            source = wrapped(*args, **kwargs)
+        except BaseException as error:
+            call.fail(error)
+            raise
+        call.suspend()
+        is_async = hasattr(source, "__anext__")
+        return follow_async(source, call, accumulate()) if is_async else follow(source, call, accumulate())
+
+    return wrapper
+
+
+def opening_async(start: Start[ModelCall], accumulate: Callable[[], Accumulator]) -> Wrapper:
+    """Return the wrapper of a coroutine function that opens an async stream."""
+
+    async def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        call = start(instance, args, kwargs)
+        if call is None:
+            return await wrapped(*args, **kwargs)
+        try:
+            source = await wrapped(*args, **kwargs)
+        except BaseException as error:
+            call.fail(error)
+            raise
+        call.suspend()
+        return follow_async(source, call, accumulate())
+
+    return wrapper
+
+
 def follow(source: Iterator[Any], call: ModelCall, seen: Accumulator) -> Generator[Any, Any, None]:
-    """Yield what `source` yields; begin the call with the first item asked for, end it with the last."""
-    with call.resumed():
-        call.begin()
+    """Yield what `source` yields; a call that has not begun begins with the first item asked for."""
+    pending = Pending(call, seen)
+    if not call.started_ns:
+        with call.resumed():
+            call.begin()
     try:
         while True:
             with call.resumed():
@@ -27,20 +91,21 @@ def follow(source: Iterator[Any], call: ModelCall, seen: Accumulator) -> Generat
                     item = next(source)
                 except StopIteration:
                     break
-            _note(call, seen, item)
+            pending.add(item)
             yield item
     except GeneratorExit:
         _close(source)
-        call.finish(seen.reply(), is_closed_early=True)
+        pending.abandon()
         raise
     except BaseException as error:
-        call.finish(seen.reply(), error)
+        pending.end(error)
         raise
-    call.finish(seen.reply())
+    pending.end()
 
 
 async def follow_async(source: AsyncIterator[Any], call: ModelCall, seen: Accumulator) -> AsyncGenerator[Any, None]:
-    """Do what `follow` does, for async iterators; the call may have begun with the request."""
+    """Do what `follow` does, for async iterators."""
+    pending = Pending(call, seen)
     if not call.started_ns:
         with call.resumed():
             call.begin()
@@ -51,30 +116,28 @@ async def follow_async(source: AsyncIterator[Any], call: ModelCall, seen: Accumu
                     item = await source.__anext__()
                 except StopAsyncIteration:
                     break
-            _note(call, seen, item)
+            pending.add(item)
             yield item
     except GeneratorExit:
-        close = getattr(source, "aclose", None)
-        if close is not None:
-            await close()
-        call.finish(seen.reply(), is_closed_early=True)
+        await _aclose(source)
+        pending.abandon()
         raise
     except BaseException as error:
-        call.finish(seen.reply(), error)
+        pending.end(error)
         raise
-    call.finish(seen.reply())
-
-
-@guarded
-def _note(call: ModelCall, seen: Accumulator, item: Any) -> None:
-    if seen.add(item):
-        call.first_token()
+    pending.end()
 
 
 def _close(source: Any) -> None:
     close = getattr(source, "close", None)
     if close is not None:
         close()
+
+
+async def _aclose(source: Any) -> None:
+    close = getattr(source, "aclose", None)
+    if close is not None:
+        await close()
 
 
 def carry(source: Iterator[Any], frame: Frame) -> Generator[Any, Any, None]:
@@ -110,9 +173,7 @@ async def carry_async(source: AsyncIterator[Any], frame: Frame) -> AsyncGenerato
                 current.set(before)
             yield item
     finally:
-        close = getattr(source, "aclose", None)
-        if close is not None:
-            await close()
+        await _aclose(source)
 
 
 def carry_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:

@@ -11,8 +11,9 @@ import pytest
 
 from agentsight_auto import ConversationManager, ConversationTracker
 from agentsight_auto.deliver.rejected import Rejected, RejectedEvent
-from agentsight_auto.events import ConversationStarted, Message, encode_event
+from agentsight_auto.events import AttachmentRef, ConversationStarted, Message, encode_event
 from agentsight_auto.exceptions import InvalidQueryException, NotFoundException
+from agentsight_auto.store.attachments import AttachmentFolder
 
 from .support import Cli
 
@@ -75,12 +76,41 @@ def test_what_waits_for_a_server_that_is_away_is_erased_too(home: Path, monkeypa
     from agentsight_auto.deliver.erasing import Unwanted, erase_from_outbox
 
     unwanted = Unwanted(["c0"], None, 2**62)
-    swept, gone, kept = erase_from_outbox(home / "outbox", unwanted, wait_s=1)
+    forgotten: list[set[str]] = []
+    swept, gone, kept = erase_from_outbox(home / "outbox", unwanted, wait_s=1, forget=forgotten.append)
+    assert forgotten == [gone]
     assert swept.waiting_events == 3
     assert len(gone) == 1
     assert len(kept) == 2
     assert [name for name in hits(home, f"{CANARY} 0") if "outbox" in name] == []
     assert hits(home, f"{CANARY} 1")
+
+
+KILLED_AFTER_THE_FIRST_SWEEP = """
+import os, signal, sys
+from agentsight_auto import ConversationManager
+from agentsight_auto.query.embedded import EmbeddedBackend
+EmbeddedBackend.erase = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+ConversationManager(home=sys.argv[1]).erase_customer("mia")
+"""
+
+
+def test_an_erasure_that_is_killed_between_its_sweeps_leaves_no_attachment(cli: Cli, home: Path) -> None:
+    """A file that only an event in the outbox referred to goes before the event does."""
+    sha256, size_bytes = AttachmentFolder(home / "attachments").write(f"letter {CANARY}".encode())
+    at_us = 1_700_000_000_000_000
+    told = [
+        ConversationStarted("0" * 31 + "1", "c7", at_us, customer_id="mia"),
+        Message(
+            "0" * 31 + "2", "c7", at_us, "agent", "here", attachments=[AttachmentRef(sha256, size_bytes, "a", "b")]
+        ),
+    ]
+    Rejected(home / "outbox").add([RejectedEvent(at_us, "too odd", encode_event(one).decode()) for one in told])
+    command = [sys.executable, "-c", KILLED_AFTER_THE_FIRST_SWEEP, str(home)]
+    assert subprocess.run(command, check=False, timeout=60).returncode == -signal.SIGKILL
+    assert Rejected(home / "outbox").count() == 0
+    assert cli("erase", "--customer", "mia").code == 0
+    assert hits(home) == []
 
 
 def test_the_receipt_names_nobody(cli: Cli, home: Path) -> None:

@@ -24,6 +24,7 @@ from agentsight_auto.deliver.report import FlushReport
 from tests.deliver.support import assert_balanced
 from tests.faultserver import KEY, FaultServer
 
+from .accounts import CHILD_BOOKS
 from .table import Row
 
 ROOT = Path(__file__).parent.parent.parent
@@ -33,7 +34,9 @@ WAYS = ("block left", "outside a block", "older than the interval", "interval 0"
 
 _DOCTOR = "from agentsight_auto.cli.main import main; raise SystemExit(main())"
 
-RECORD_TEXTS = '''
+RECORD_TEXTS = (
+    CHILD_BOOKS
+    + '''
 import collections, itertools, os, signal, sys, threading, time
 from agentsight_auto import conversation, conversation_tracker
 
@@ -68,6 +71,7 @@ def record(way, name, count=10**9, acknowledge=acknowledge):
             time.sleep(max(young[0][0] + 0.4 - time.monotonic(), 0))
             acknowledge(young.popleft()[1])
 '''
+)
 
 
 def environment(home: Path, *, server: FaultServer | None = None, way: str = "", **more: str) -> dict[str, str]:

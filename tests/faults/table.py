@@ -12,6 +12,7 @@ import os
 import platform
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ import pytest
 PROPERTY = "fault row"
 PROFILE = "FAULTS_PROFILE"
 _ROW_OF_TEST = re.compile(r"test_([cs])(\d+)_")
-_HEAD = "| Row | Provoked | Asked | Reached | Verdict |\n|---|---|---|---|---|\n"
+_HEAD = "| Row | Provoked | Asked | Reached | Books at the end | Verdict |\n|---|---|---|---|---|---|\n"
 
 
 @dataclass
@@ -43,6 +44,12 @@ class Row:
     provoked: list[str] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     cannot: str = ""
+    processes: int = 0
+    folders: int = 0
+    stores: int = 0
+    accounts_missed: list[str] = field(default_factory=list)
+    no_accounts: str = ""
+    has_damaged_store: bool = False
 
     @classmethod
     def of_test(cls, test_name: str) -> Row:
@@ -75,9 +82,14 @@ class Row:
         self.cannot = why
         pytest.skip(f"not provoked: {why}")
 
+    def without_accounts(self, why: str) -> None:
+        """Say why there are no books to look at when this test ends."""
+        self.no_accounts = why
+
     def missed(self) -> list[str]:
-        """Return the figures that do not hold."""
-        return [f"{one.name}: asked {one.asked}, reached {one.reached}" for one in self.figures if not one.holds]
+        """Return the figures that do not hold, and what the books do not account for."""
+        missed = [f"{one.name}: asked {one.asked}, reached {one.reached}" for one in self.figures if not one.holds]
+        return [*missed, *self.accounts_missed]
 
 
 @dataclass
@@ -88,7 +100,19 @@ class _Line:
     figures: list[Figure] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     cannot: list[str] = field(default_factory=list)
+    no_accounts: list[str] = field(default_factory=list)
+    accounts: Counter[str] = field(default_factory=Counter)
     passed: int = 0
+
+    def books(self) -> str:
+        """Say what was accounted for at the end of its tests, or why nothing was."""
+        told = {
+            "processes": "balances: {}",
+            "folders": "doctor agrees with the files: {}",
+            "stores": "stores whole: {}",
+        }
+        said = [words.format(self.accounts[kind]) for kind, words in told.items() if self.accounts[kind]]
+        return "; ".join([*said, *dict.fromkeys(self.no_accounts)])
 
     @property
     def verdict(self) -> str:
@@ -108,6 +132,7 @@ class _Line:
             "; ".join(dict.fromkeys(self.provoked)),
             "; ".join(f"{name} {figure}" for name, figure in asked.items()),
             "; ".join(f"{name} {' / '.join(figures)}" for name, figures in reached.items()),
+            self.books(),
             self.verdict,
         ]
 
@@ -131,6 +156,8 @@ class Table:
             line.provoked += row.provoked
             line.figures += [Figure(**one) for one in row.figures]  # type: ignore[arg-type]
             line.cannot += [row.cannot] if row.cannot else []
+            line.no_accounts += [row.no_accounts] if row.no_accounts else []
+            line.accounts.update(processes=row.processes, folders=row.folders, stores=row.stores)
             line.passed += report.passed
         if hasattr(report, "wasxfail"):
             line.failures.append(str(report.wasxfail).removeprefix("reason: "))

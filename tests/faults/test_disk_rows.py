@@ -23,7 +23,7 @@ from .table import Row
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits and mounts are POSIX")
 
 FULL_DISK = """
-    import logging, subprocess
+    import json, logging, subprocess
     logging.disable()
     disk = os.environ["AGENTSIGHT_HOME"]
     os.makedirs(disk, exist_ok=True)
@@ -46,7 +46,9 @@ FULL_DISK = """
     met_full = os.statvfs(disk).f_bavail * 4096 < 200_000
     report = flush(1)
     waiting = report.pending
-    exceptions = 0
+    doctor = [sys.executable, "-m", "agentsight_auto", "doctor", "--json"]
+    found = json.loads(subprocess.run(doctor, check=False, capture_output=True).stdout)
+    names_it = any("free on the disk" in problem["what"] for problem in found["problems"])
     subprocess.run(["mount", "-o", "remount,size=200m", disk], check=True)
     freed = time.monotonic()
     # the first event that arrives again after there is room
@@ -62,7 +64,7 @@ FULL_DISK = """
     store.close()
     lost = 3 * number - sum(report.lost.values()) - report.delivered - sum(report.rejected.values())
     os.write(1, f"{met_full} {waiting} {resumed_s:.2f} {number} {len(found)} {len(set(found))} "
-                f"{sum(report.lost.values())} {lost} {whole}\\n".encode())
+                f"{sum(report.lost.values())} {lost} {whole} {names_it}\\n".encode())
 """
 
 
@@ -82,7 +84,7 @@ def test_c14_disk_full(row: Row, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    met_full, waiting, resumed_s, count, stored, distinct, lost, unaccounted, whole = done.stdout.split()
+    met_full, waiting, resumed_s, count, stored, distinct, lost, unaccounted, whole, named = done.stdout.split()
     row.provoke(
         f"outbox and store on a tmpfs of 4 MB until it is full ({count} blocks, {waiting} events waiting), then room"
     )
@@ -97,6 +99,7 @@ def test_c14_disk_full(row: Row, tmp_path: Path) -> None:
     )
     row.figure("stored twice", asked="0", reached=int(stored) - int(distinct), holds=stored == distinct)
     row.figure("integrity_check", asked="ok", reached=whole, holds=whole == "ok")
+    row.figure("doctor names the full disk", asked="yes", reached=named, holds=named == "True")
 
 
 NO_FILES = """
@@ -239,6 +242,7 @@ STORE_DAMAGE = {
 @pytest.mark.parametrize("damage", STORE_DAMAGE)
 def test_c16_damaged_store(row: Row, tmp_path: Path, damage: str) -> None:
     """A damaged store harms no caller and nothing is deleted; new events wait or arrive."""
+    row.has_damaged_store = True
     rig.run(tmp_path, "record('block left', 'old', 60)")
     before = rig.stored_texts(tmp_path)
     assert len(before) == 60

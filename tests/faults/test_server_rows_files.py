@@ -208,6 +208,7 @@ def test_s08_a_full_disk_refuses_files_and_still_takes_text(row: Row, tmp_path: 
     finally:
         process.kill()
         process.communicate(timeout=20)
+    row.without_accounts("the full disk goes with the server")
     row.provoke("a disk of 200 MiB, 96 % full")
     row.figure("an attachment", asked="507", reached=f"{file}, {put}", holds=(file, put) == (507, 507))
     row.figure("texts that are stored", asked="20/20", reached=f"{texts.count(201)}/20", holds=texts.count(201) == 20)

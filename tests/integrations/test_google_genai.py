@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import agentsight_auto
-from agentsight_auto import conversation, events
+from agentsight_auto import conversation, events, track_action
 from agentsight_auto.testing import Recording
 
 from .provider import Answer, Provider
@@ -88,6 +88,7 @@ def test_functions_that_the_sdk_calls_are_tools(client: Any, provider: Provider,
         """Find an order."""
         return f"{order_id} is shipped"
 
+    find_order.__annotations__ = {"order_id": str, "return": str}  # the SDK's older versions read no texts
     asked = {"functionCall": {"name": "find_order", "args": {"order_id": "A-17"}}}
     provider.will(Answer(content_answer(asked)), Answer(content_answer({"text": "It is shipped."}, number=2)))
     with conversation("c"):
@@ -98,6 +99,35 @@ def test_functions_that_the_sdk_calls_are_tools(client: Any, provider: Provider,
     assert first["response"]["tool_calls"] == [{"name": "find_order", "arguments": {"order_id": "A-17"}}]
     assert (ran["tools_used"]["parameters"], ran["response"]) == ({"order_id": "A-17"}, "A-17 is shipped")
     assert recorded.messages() == [("end_user", "Where is A-17?"), ("agent", "It is shipped.")]
+
+
+async def test_a_tracked_function_is_told_once(client: Any, provider: Provider, recorded: Recording) -> None:
+    """By itself, sync and async, in the words of its decorator."""
+
+    @track_action("Find an order")
+    def find_order(order_id: str) -> str:
+        """Find an order."""
+        return f"{order_id} is shipped"
+
+    @track_action("Find it")
+    async def find_it(order_id: str) -> str:
+        """Find an order."""
+        raise LookupError(f"no {order_id}")
+
+    for function in (find_order, find_it):
+        function.__annotations__ = {"order_id": str, "return": str}  # the SDK's older versions read no texts
+    asked = [{"functionCall": {"name": name, "args": {"order_id": "A-17"}}} for name in ("find_order", "find_it")]
+    last = Answer(content_answer({"text": "It is shipped."}, number=2))
+    provider.will(Answer(content_answer(asked[0])), last, Answer(content_answer(asked[1])), last)
+    with conversation("c"):
+        config = types.GenerateContentConfig(tools=[find_order])
+        client.models.generate_content(model=MODEL, contents="Where is A-17?", config=config)
+        config = types.GenerateContentConfig(tools=[find_it])
+        await client.aio.models.generate_content(model=MODEL, contents="Where is A-17?", config=config)
+    chat = f"chat {MODEL}"
+    assert recorded.action_names() == [chat, "Find an order", chat, chat, "Find it", chat]
+    assert recorded.actions()[1]["metadata"] == {"kind": "tool", "by": "google_genai"}
+    assert "LookupError" in recorded.actions()[4]["error_msg"]
 
 
 def test_errors_and_embeddings(client: Any, provider: Provider, recorded: Recording) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
 
 import agentsight_auto
-from agentsight_auto import conversation
+from agentsight_auto import conversation, track_action
 from agentsight_auto._runtime import default
 from agentsight_auto.integrations import registry
 from agentsight_auto.testing import Recording
@@ -19,7 +20,7 @@ pytest.importorskip("langchain_core", reason="langchain is not installed: pip in
 langchain_openai = pytest.importorskip("langchain_openai", reason="langchain-openai is not installed")
 
 from langchain_core.messages import AIMessage, HumanMessage
-from langchain_core.tools import tool
+from langchain_core.tools import BaseTool, tool
 
 
 @tool
@@ -123,11 +124,78 @@ async def test_tools_are_actions(recorded: Recording) -> None:
     assert "LookupError" in failed["error_msg"]
 
 
+async def test_a_tracked_tool_is_told_once(recorded: Recording) -> None:
+    """By its own function, in the decorator's words, in the run's place; what it calls lies inside it."""
+    agentsight_auto.instrument("langchain")
+
+    @track_action
+    def look_up(order_id: str) -> str:
+        return f"{order_id} is shipped"
+
+    @tool("order_finder")
+    @track_action("Find an order", capture_args=False, metadata={"team": "desk"})
+    def find(order_id: str) -> str:
+        """Find an order."""
+        return look_up(order_id)
+
+    class Finder(BaseTool):  # type: ignore[misc,unused-ignore]
+        name: str = "finder"
+        description: str = "Find an order."
+
+        @track_action("Find it")
+        def _run(self, order_id: str) -> str:
+            raise LookupError(f"no {order_id}")
+
+    with conversation("c"):
+        assert find.invoke({"order_id": "A-17"}) == "A-17 is shipped"
+        assert await find.ainvoke({"order_id": "B-1"}) == "B-1 is shipped"
+        with pytest.raises(LookupError):
+            Finder().invoke({"order_id": "A-17"})
+    found, inner, again, _, failed = recorded.actions()
+    assert recorded.action_names() == ["Find an order", "look_up", "Find an order", "look_up", "Find it"]
+    assert (found["response"], found["tools_used"]) == ("A-17 is shipped", {"function": "find"})
+    assert found["metadata"] == {"kind": "tool", "by": "langchain", "team": "desk"}
+    assert inner["parent_id"] == found["id"]
+    assert found["parent_id"] is again["parent_id"] is failed["parent_id"] is None
+    assert "LookupError" in failed["error_msg"]
+
+
+def test_a_tracked_helper_of_a_tool_is_no_tool(recorded: Recording) -> None:
+    """Only the tool's own function takes the place of its run; a run that fails around it is told, too."""
+    agentsight_auto.instrument("langchain")
+
+    @track_action
+    def look_up(order_id: str) -> str:
+        return f"{order_id} is shipped"
+
+    @tool
+    def find(order_id: str) -> str:
+        """Find an order."""
+        return look_up(order_id)
+
+    @tool(response_format="content_and_artifact")
+    @track_action
+    def find_pair(order_id: str) -> Any:
+        """Find an order, and forget the artifact."""
+        return order_id
+
+    with conversation("c"):
+        find.invoke({"order_id": "A-17"})
+        with pytest.raises(ValueError, match="content_and_artifact"):
+            find_pair.invoke({"order_id": "A-17"})
+    outer, inner, run, returned = recorded.actions()
+    assert (outer["action_name"], inner["parent_id"]) == ("find", outer["id"])
+    assert (returned["action_name"], returned["error_msg"]) == ("find_pair", None)
+    assert "ValueError" in run["error_msg"]
+
+
 @pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream messages"])
 async def test_a_graph_with_tools(way: str, model: Any, provider: Provider, recorded: Recording) -> None:
     """A langgraph agent: model, tool, model; everything in the conversation that ran the graph, in order."""
     graphs = pytest.importorskip("langgraph.graph", reason="langgraph is not installed")
-    from langgraph.prebuilt import ToolNode, tools_condition
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # older versions warn of their own parts
+        from langgraph.prebuilt import ToolNode, tools_condition
 
     agentsight_auto.instrument("langchain", "openai", capture_messages=True)
     builder = graphs.StateGraph(graphs.MessagesState)
@@ -197,6 +265,30 @@ def test_a_graph_runs_where_its_stream_was_opened(model: Any, provider: Provider
     with conversation("b"):
         assert len(list(stream)) == 1
     assert (len(calls(recorded, "a")), len(calls(recorded, "b"))) == (1, 0)
+
+
+async def test_uninstrument_restores_the_graphs(model: Any, provider: Provider, recorded: Recording) -> None:
+    """Their streams are the library's own, and follow their consumer again."""
+    graphs = pytest.importorskip("langgraph.graph", reason="langgraph is not installed")
+    from langgraph.pregel import Pregel
+
+    before = {name: vars(Pregel)[name] for name in ("stream", "astream")}
+    agentsight_auto.instrument("langchain", "langgraph")
+    assert all(vars(Pregel)[name] is not before[name] for name in before)
+    agentsight_auto.uninstrument("langgraph")
+    assert all(vars(Pregel)[name] is before[name] for name in before)
+    builder = graphs.StateGraph(graphs.MessagesState)
+    builder.add_node("agent", lambda state: {"messages": [model.invoke(state["messages"])]})
+    builder.add_edge(graphs.START, "agent")
+    graph = builder.compile()
+    provider.will(Answer(chat_answer()), Answer(chat_answer(number=2)))
+    with conversation("a"):
+        stream = graph.stream({"messages": [HumanMessage("Where?")]})
+        astream = graph.astream({"messages": [HumanMessage("Where?")]})
+    with conversation("b"):
+        assert len(list(stream)) == 1
+        assert len([step async for step in astream]) == 1
+    assert (len(calls(recorded, "a")), len(calls(recorded, "b"))) == (0, 2)
 
 
 def test_outside_a_conversation_and_after_uninstrument_nothing(

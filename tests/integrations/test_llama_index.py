@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import agentsight_auto
-from agentsight_auto import conversation
+from agentsight_auto import conversation, track_action
 from agentsight_auto._settings import load_settings
 from agentsight_auto.integrations import registry
 from agentsight_auto.testing import Recording
@@ -21,6 +21,7 @@ pytest.importorskip(
 )
 openai_llm = pytest.importorskip("llama_index.llms.openai", reason="llama-index-llms-openai is not installed")
 
+import openai
 from llama_index.core.llms import ChatMessage
 from llama_index.core.tools import FunctionTool
 
@@ -29,9 +30,18 @@ ASKED = [ChatMessage(role="user", content="Where is A-17?")]
 
 
 @pytest.fixture
-def llm(provider: Provider) -> Any:
+async def llm(provider: Provider) -> Any:
     """A model at the provider."""
-    return openai_llm.OpenAI(model="gpt-4o-mini", api_base=f"{provider.url}/v1", api_key="k", max_retries=0)
+    async with openai.AsyncOpenAI(base_url=f"{provider.url}/v1", api_key="k", max_retries=0) as asynchronous:
+        with openai.OpenAI(base_url=f"{provider.url}/v1", api_key="k", max_retries=0) as client:
+            yield openai_llm.OpenAI(
+                model="gpt-4o-mini",
+                api_base=f"{provider.url}/v1",
+                api_key="k",
+                max_retries=0,
+                openai_client=client,
+                async_openai_client=asynchronous,
+            )
 
 
 @pytest.mark.parametrize("names", [("llama_index", "openai"), ("llama_index",)], ids=["with the SDK", "alone"])
@@ -72,7 +82,81 @@ async def test_tools_are_actions(recorded: Recording) -> None:
     assert "LookupError" in failed["error_msg"]
 
 
-def test_the_token_handler_counts_and_records_no_action(
+async def test_a_tracked_tool_is_told_once(recorded: Recording) -> None:
+    """By its own function, sync and async, under whatever name the framework offers it."""
+    agentsight_auto.instrument("llama_index", "threads")
+
+    @track_action("Find an order")
+    def find(order_id: str) -> str:
+        return f"{order_id} is shipped"
+
+    @track_action
+    async def find_it(order_id: str) -> str:
+        raise LookupError(f"no {order_id}")
+
+    with conversation("c"):
+        tool = FunctionTool.from_defaults(find, name="finder", description="Find an order.")
+        tool.call(order_id="A-17")
+        await tool.acall(order_id="B-1")
+        with pytest.raises(LookupError):
+            await FunctionTool.from_defaults(async_fn=find_it, name="it").acall(order_id="X")
+    assert recorded.action_names() == ["Find an order", "Find an order", "find_it"]
+    assert recorded.actions()[0]["metadata"] == {"kind": "tool", "by": "llama_index"}
+    assert "LookupError" in recorded.actions()[2]["error_msg"]
+
+
+@pytest.mark.parametrize("names", [("llama_index", "openai"), ("llama_index",)], ids=["with the SDK", "alone"])
+async def test_failed_calls_are_told_once(names: Any, llm: Any, provider: Provider, recorded: Recording) -> None:
+    """Whole, async and streamed, of chats and completions; the SDK's exception goes on, nothing stays current."""
+    agentsight_auto.instrument(*names)
+    refused = {"error": {"message": "no such model"}}
+    provider.will(*[Answer(refused, status=404) for _ in range(5)], Answer(chat_answer()))
+    with conversation("c") as chat:
+        with pytest.raises(openai.NotFoundError):
+            llm.chat(ASKED)
+        with pytest.raises(openai.NotFoundError):
+            await llm.achat(ASKED)
+        with pytest.raises(openai.NotFoundError):
+            list(llm.stream_chat(ASKED))
+        with pytest.raises(openai.NotFoundError):
+            async for _ in await llm.astream_chat(ASKED):
+                pass
+        with pytest.raises(openai.NotFoundError):
+            llm.complete("Where?")
+        assert agentsight_auto.current_conversation() is chat
+        llm.chat(ASKED)
+    *failed, fine = calls(recorded)
+    assert [call["action_name"] for call in failed] == ["chat gpt-4o-mini"] * 5
+    assert all("NotFound" in call["error_msg"] and call["parent_id"] is None for call in failed)
+    assert fine["error_msg"] is None
+
+
+@pytest.mark.parametrize("names", [("llama_index", "openai"), ("llama_index",)], ids=["with the SDK", "alone"])
+async def test_streams_left_early_and_drained_elsewhere(
+    names: Any, llm: Any, provider: Provider, recorded: Recording
+) -> None:
+    """Told once, in the conversation that opened them, with the time to the first token; nothing stays current."""
+    agentsight_auto.instrument(*names)
+    provider.will(Answer(events=chat_chunks("a", "b", "c")), Answer(events=chat_chunks("On ", "its way.", number=2)))
+    with conversation("a") as chat:
+        early = llm.stream_chat(ASKED)
+        next(early)
+        early.close()
+        later = await llm.astream_chat(ASKED)
+        assert agentsight_auto.current_conversation() is chat
+    with conversation("b") as other:
+        assert "".join([step.delta async for step in later]) == "On its way."
+        assert agentsight_auto.current_conversation() is other
+    assert calls(recorded, "b") == []
+    first, second = calls(recorded, "a")
+    assert first["metadata"]["is_closed_early"] is True
+    assert "is_closed_early" not in second["metadata"]
+    assert first["error_msg"] is second["error_msg"] is None
+    if "openai" in names:
+        assert second["metadata"]["time_to_first_token_ms"] > 0
+
+
+async def test_the_token_handler_counts_and_records_no_action(
     llm: Any, provider: Provider, recorded: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`AGENTSIGHT_TOKEN_HANDLER_TYPE=llamaindex`: the totals grow without any call, as documented."""
@@ -85,7 +169,7 @@ def test_the_token_handler_counts_and_records_no_action(
     assert recorded.action_names() == []
 
 
-def test_uninstrument_restores(llm: Any, provider: Provider, recorded: Recording) -> None:
+async def test_uninstrument_restores(llm: Any, provider: Provider, recorded: Recording) -> None:
     """Nothing is recorded any more."""
     before = vars(FunctionTool)["call"]
     agentsight_auto.instrument("llama_index", "openai")

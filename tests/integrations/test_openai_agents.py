@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 import agentsight_auto
-from agentsight_auto import conversation
+from agentsight_auto import conversation, track_action
 from agentsight_auto.testing import Recording
 
 from .provider import Answer, Provider, chat_answer, chat_chunks, response_answer, response_events
@@ -113,6 +114,57 @@ async def test_errors_of_models_and_tools(client: Any, provider: Provider, recor
             await agents.Runner.run(chat_agent(client, fail), "Where?")
     names = recorded.action_names()
     assert names == ["chat gpt-4o-mini", "chat gpt-4o-mini", "fail"]
+
+
+@pytest.mark.usefixtures("_tracing")
+async def test_a_tracked_tool_is_told_once(client: Any, provider: Provider, recorded: Recording) -> None:
+    """By its own function, under whatever name the framework offers it; a failure that it turns into text, too."""
+    agentsight_auto.instrument("openai_agents", "openai")
+
+    @agents.function_tool
+    @track_action("Find an order")
+    def find_one(order_id: str) -> str:
+        """Find an order."""
+        return f"{order_id} is shipped"
+
+    @agents.function_tool(name_override="finder")
+    @track_action
+    async def find_it(order_id: str) -> str:
+        """Find an order."""
+        raise LookupError(f"no {order_id}")
+
+    asked = [("find_one", {"order_id": "A-17"}), ("finder", {"order_id": "B-1"})]
+    provider.will(Answer(chat_answer(None, calls=asked)), Answer(chat_answer("It is shipped.", number=2)))
+    async with conversation("c"):
+        await agents.Runner.run(chat_agent(client, find_one, find_it), "Where are A-17 and B-1?")
+    chat = "chat gpt-4o-mini"
+    assert sorted(recorded.action_names()) == sorted([chat, "Find an order", "find_it", chat])
+    told = {action["action_name"]: action for action in recorded.actions()}
+    assert told["Find an order"]["metadata"] == {"kind": "tool", "by": "openai_agents"}
+    assert told["Find an order"]["parent_id"] is None
+    assert "LookupError" in told["find_it"]["error_msg"]
+
+
+def test_a_run_from_a_program_without_a_loop(provider: Provider, recorded: Recording) -> None:
+    """`Runner.run_sync` makes a loop of its own: everything is in the conversation around it."""
+    agentsight_auto.instrument("openai_agents", "openai")
+    agents.set_tracing_disabled(True)
+    provider.will(
+        Answer(chat_answer(None, calls=[("find_order", {"order_id": "A-17"})])),
+        Answer(chat_answer("It is shipped.", number=2)),
+    )
+    made = openai.AsyncOpenAI(base_url=f"{provider.url}/v1", api_key="k", max_retries=0)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        with conversation("c"):
+            agents.Runner.run_sync(chat_agent(made, find_order), "Where is A-17?")
+        loop.run_until_complete(made.close())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+    assert recorded.action_names("c") == ["chat gpt-4o-mini", "find_order", "chat gpt-4o-mini"]
+    assert usages(recorded, "c") == [(100, 20, 120)] * 2
 
 
 async def test_uninstrument_restores_the_spans(client: Any, provider: Provider, recorded: Recording) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import AbstractContextManager, ExitStack
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,8 @@ class Served:
         self._portal = self._stack.enter_context(start_blocking_portal())
         self._stack.enter_context(self._portal.wrap_async_context_manager(self.app.router.lifespan_context(self.app)))
         transport = httpx.ASGITransport(self.app)
-        self._client = httpx.AsyncClient(transport=transport, base_url=BASE)
+        jar = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # it keeps none: who asks has cookies, or has not
+        self._client = httpx.AsyncClient(transport=transport, base_url=BASE, cookies=jar)
         return self
 
     def __exit__(self, *_: object) -> None:
