@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._opening import open_embedded, open_http, open_remote
+from ._opening import aside, open_embedded, open_http, open_remote
 from ._settings import Settings
 from .exceptions import ConversationTrackingException
 
 if TYPE_CHECKING:
     from .deliver.destination import Destination
     from .deliver.recent import Replies
+    from .events import Answer, AnyEvent
     from .query.backend import Backend
     from .query.embedded import EmbeddedBackend
     from .query.remote import RemoteBackend
@@ -54,10 +55,10 @@ class Backends:
     def destination(self, attachments: AttachmentFolder) -> Destination:
         """Open where the worker delivers to; called on the worker's thread."""
         if self.settings.is_remote:
-            return open_http(self.settings, attachments, self._known_replies())
+            return aside(open_http, self.settings, attachments, self._known_replies())
         from .deliver.local import LocalDestination  # noqa: PLC0415 - not needed for a remote one
 
-        return LocalDestination(lambda: self._embedded_backend().ingest, self._tidy)
+        return LocalDestination(self._open_ingest, lambda: aside(self._tidy))
 
     def stored_rows(
         self, conversation_id: str, event_ids: Sequence[str]
@@ -81,6 +82,10 @@ class Backends:
         for backend in (embedded, remote):
             if backend is not None:
                 backend.close()
+
+    def _open_ingest(self) -> Callable[[Sequence[AnyEvent]], list[Answer]]:
+        ingest = aside(self._embedded_backend).ingest
+        return lambda batch: aside(ingest, batch)
 
     def _embedded_backend(self) -> EmbeddedBackend:
         """Open the store at first use; that may take long, and must not hold up who records."""

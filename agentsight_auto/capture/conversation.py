@@ -99,9 +99,11 @@ class ConversationFrame(Frame, kw_only=True):
     def _blocks_the_loop(self) -> bool:
         return bool(self.wait_s) or self.conversation.runtime.settings.durability == "disk"
 
+    @guarded
     def add_item(self, item: object) -> None:
         """Ignore what a decorated generator yields."""
 
+    @guarded
     def close_early(self) -> None:
         """End a decorated generator whose consumer stopped."""
         self.finish(None, None)
@@ -130,7 +132,7 @@ class ConversationBlock(Entries[ConversationFrame]):
 
     def __enter__(self) -> ConversationScope:
         """Open the conversation; the result has the documented ``track_*`` methods."""
-        return self._enter(id(sys._getframe(1)))
+        return self._enter(id(sys._getframe(1))) or _SILENT
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -142,7 +144,7 @@ class ConversationBlock(Entries[ConversationFrame]):
 
     async def __aenter__(self) -> ConversationScope:
         """Open the conversation, in ``async with``."""
-        return self._enter(0)
+        return self._enter(0) or _SILENT
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -163,15 +165,16 @@ class ConversationBlock(Entries[ConversationFrame]):
         decorated: F = wrap_if_possible(function, lambda: _CallOpener(self, function), verb="conversation")
         return decorated
 
-    def _enter(self, owner: int) -> ConversationScope:
+    def _enter(self, owner: int) -> ConversationScope | None:
         try:
             frame = self.open_frame(self._id)
             self.add(frame, owner)
+            frame.begin()
         except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
             failed("ConversationBlock._enter", failure)
-            return _SILENT
-        frame.begin()
-        return frame.conversation
+            return None
+        else:
+            return frame.conversation
 
     def _take(self, owner: int) -> ConversationFrame | None:
         try:
@@ -258,6 +261,9 @@ class _CallOpener:
 _SILENT = ConversationScope(_runtime.default(), "", is_recording=False)
 """What a block gives that could not be opened."""
 
+_UNRECORDED = ConversationBlock(None, {}, id_from=None, wait_s=None, is_recording=False)
+"""Stands for a block that could not be made."""
+
 
 def _frame_of(
     scope: ConversationScope, outer: Frame | None, known: arguments.ConversationFields, wait_s: float | None
@@ -330,7 +336,11 @@ def conversation(
         "environment": environment,
         "metadata": metadata,
     }
-    return ConversationBlock(conversation_id, known, id_from=id_from, wait_s=wait_s, is_recording=record)
+    try:
+        return ConversationBlock(conversation_id, known, id_from=id_from, wait_s=wait_s, is_recording=record)
+    except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
+        failed("conversation", failure)
+        return _UNRECORDED
 
 
 def current_conversation() -> ConversationScope | None:
