@@ -25,13 +25,13 @@ from ._guard import guarded
 from ._version import __version__
 from .capture.action import track_action
 from .capture.conversation import conversation, current_conversation
+from .deliver.report import FlushReport
 
 if TYPE_CHECKING:
     from ._settings import Settings
     from .api import AgentSightAPI, agentsight_api
     from .async_api import AsyncAgentSightAPI
     from .capture.propagation import propagate
-    from .deliver.report import FlushReport
     from .integrations.registry import instrument, uninstrument
     from .manager import ConversationManager, conversation_manager
     from .tracker import ConversationTracker, conversation_tracker
@@ -62,7 +62,6 @@ _HOMES = {
     "AsyncAgentSightAPI": "async_api",
     "ConversationManager": "manager",
     "ConversationTracker": "tracker",
-    "FlushReport": "deliver.report",
     "agentsight_api": "api",
     "conversation_manager": "manager",
     "conversation_tracker": "tracker",
@@ -113,7 +112,7 @@ def flush(timeout_s: float = 15.0) -> FlushReport:
 
     The report counts events since the process started: ``captured = delivered + pending + rejected + lost``.
     """
-    return _flush(timeout_s) or _unknown()
+    return _flush(timeout_s) or _UNKNOWN
 
 
 def shutdown(timeout_s: float = 2.0) -> FlushReport:
@@ -121,7 +120,7 @@ def shutdown(timeout_s: float = 2.0) -> FlushReport:
 
     The end of the process does the same. Recording goes on to work afterwards.
     """
-    return _shutdown(timeout_s) or _unknown()
+    return _shutdown(timeout_s) or _UNKNOWN
 
 
 @guarded
@@ -134,8 +133,5 @@ def _shutdown(timeout_s: float) -> FlushReport:
     return _runtime.default().shutdown(timeout_s)
 
 
-def _unknown() -> FlushReport:
-    """Return what is told where even the counts cannot be read: not everything is known to be delivered."""
-    from .deliver.report import FlushReport  # noqa: PLC0415 - loaded with the first event
-
-    return FlushReport(captured=1, delivered=0, pending=1, rejected={}, lost={}, adopted=0)
+_UNKNOWN = FlushReport(captured=1, delivered=0, pending=1, rejected={}, lost={}, adopted=0)
+"""What is told where even the counts cannot be read: not everything is known to be delivered."""

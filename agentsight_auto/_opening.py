@@ -21,8 +21,6 @@ from ._settings import HOSTED_ENDPOINT, Settings, check_remote, prepare_home
 from .exceptions import StoreException
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from .deliver.destination import Destination
     from .deliver.recent import Replies
     from .query.embedded import EmbeddedBackend
@@ -33,8 +31,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _FORK_PATIENCE_S = 2.0
-_importing = threading.RLock()
-"""Held while modules are imported late: a child forked then could never import them, because Python's own lock of a
+_importing = threading.Lock()
+"""Held while heavy modules are imported: a child forked then could never import them, because Python's own lock of a
 half-imported module stays taken in it. So a fork waits for the import, but not for long."""
 
 _is_cut_off = False
@@ -56,7 +54,7 @@ def mind_forks(renew: Callable[[], None]) -> None:
 
     def in_child() -> None:
         global _importing, _is_cut_off
-        _importing = threading.RLock()
+        _importing = threading.Lock()
         _is_cut_off = _is_cut_off or not has_waited
         renew()
 
@@ -68,21 +66,12 @@ def mind_forks(renew: Callable[[], None]) -> None:
 def _import_of_heavy_modules() -> Iterator[None]:
     if _is_cut_off:
         raise StoreException(
-            "This process was forked while its parent was loading modules for the first time, and cannot load them any "
+            "This process was forked while its parent was loading the store for the first time, and cannot load it any "
             "more. What is recorded here stays in the outbox and is delivered by another process. Fork before the "
             "first conversation, or use the spawn start method."
         )
     with _importing:
         yield
-
-
-@functools.cache
-def load_delivery() -> ModuleType:
-    """Load what the first event needs, and the package does not."""
-    with _import_of_heavy_modules():
-        from .deliver import pipeline  # noqa: PLC0415 - loads delivery
-
-    return pipeline
 
 
 def aside(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -3,7 +3,7 @@
 In: events from capture (`record`), settings (`configure`). Out: lines in the pipeline, an opened backend to ask.
 Loses: what cannot be encoded even after sanitising, counted by `_guard.failures`.
 
-Importing this loads neither delivery nor store: the first event, or the first question, does.
+Importing this loads neither the store nor what asks it: the first delivery, or the first question, does.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from ._clock import Clock
 from ._context import CurrentVariable
 from ._guard import warn_at_most_once_a_minute
 from ._ids import IdSource
-from ._opening import announce, load_delivery, mind_forks
+from ._opening import announce, mind_forks
 from ._settings import Settings, check_arguments, check_remote, check_setting, load_settings, prepare_home
+from .deliver.pipeline import FlushReport, Pipeline, PipelineOptions
 from .events import AnyEvent, Event, encode_event
 from .snapshot import safe_json
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from ._backends import Backends
     from .capture.frames import Frame
     from .deliver.destination import Destination
-    from .deliver.pipeline import FlushReport, Pipeline
     from .query.backend import Backend
     from .redact.processing import Processor
     from .store.attachments import AttachmentFolder
@@ -245,12 +245,11 @@ class Runtime:
         """The pipeline, made at first use; it starts its threads and opens its files with the first event."""
         if self._pipeline is not None:
             return self._pipeline
-        settings, delivery = self.settings, load_delivery()
+        options = _pipeline_options(self.settings)
         with self._lock:
             if self._pipeline is None:
                 open_destination = self._open_destination or self._destination_of_settings
-                options = delivery.PipelineOptions(**_pipeline_options(settings))
-                self._pipeline = delivery.Pipeline(options, open_destination, self.clock)
+                self._pipeline = Pipeline(options, open_destination, self.clock)
             return self._pipeline
 
     def flush(self, timeout_s: float) -> FlushReport:
@@ -342,16 +341,16 @@ class _Unread:
         return event if processing is None else processing.apply(event)
 
 
-def _pipeline_options(settings: Settings) -> dict[str, Any]:
-    return {
-        "outbox": settings.outbox_path,
-        "durability": settings.durability,
-        "journal_interval_s": settings.journal_interval_ms / 1000,
-        "memory_limit_bytes": settings.memory_limit_bytes,
-        "outbox_limit_bytes": settings.outbox_limit_bytes,
-        "held_idle_s": settings.idle_minutes * 60,
-        "exit_timeout_s": settings.exit_timeout_s,
-    }
+def _pipeline_options(settings: Settings) -> PipelineOptions:
+    return PipelineOptions(
+        outbox=settings.outbox_path,
+        durability=settings.durability,
+        journal_interval_s=settings.journal_interval_ms / 1000,
+        memory_limit_bytes=settings.memory_limit_bytes,
+        outbox_limit_bytes=settings.outbox_limit_bytes,
+        held_idle_s=settings.idle_minutes * 60,
+        exit_timeout_s=settings.exit_timeout_s,
+    )
 
 
 def _without_nul_and_surrogates(event: AnyEvent) -> AnyEvent:

@@ -2,8 +2,6 @@
 
 In: values as code or the environment gives them. Out: values as `Settings` keeps them. Loses: nothing; what cannot be
 used raises ValueError, TypeError or the documented exception.
-
-Loaded with the first settings that are read, not with the package.
 """
 
 from __future__ import annotations

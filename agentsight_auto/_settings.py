@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from ._guard import shown
+from ._setting_values import BY_NAME, SETTINGS, read_path, refuse
 from .exceptions import (
     ConfigurationException,
     InvalidApiKeyException,
@@ -90,8 +91,6 @@ def check_setting(name: str, value: Any) -> Any:
         InvalidApiKeyException: an API key of the wrong form.
         InvalidConversationDataException: an unknown environment.
     """
-    from ._setting_values import BY_NAME  # noqa: PLC0415 - importing the package needs no setting
-
     setting = BY_NAME.get(name)
     if setting is None:
         raise ConfigurationException(f"There is no setting {name!r}. Settings are: {', '.join(sorted(BY_NAME))}.")
@@ -170,8 +169,6 @@ def load_settings(arguments: Mapping[str, Any]) -> Settings:
     Raises:
         ConfigurationException, InvalidApiKeyException, InvalidConversationDataException: from `arguments` only.
     """
-    from ._setting_values import SETTINGS, read_path, refuse  # noqa: PLC0415 - importing the package needs no setting
-
     values = {name: check_setting(name, value) for name, value in arguments.items() if value is not None}
     problems: list[str] = []
     env_file, from_file = _read_env_file(problems)

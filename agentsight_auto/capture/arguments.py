@@ -13,6 +13,7 @@ from typing import Any, TypedDict
 
 from .._clock import parse_moment, us_from_datetime
 from .._guard import guarded, shown, warn_at_most_once_a_minute
+from .._setting_values import normalize_environment
 from .._settings import Settings
 from ..exceptions import InvalidConversationDataException, MissingConversationIdException
 from ..snapshot import bounded_text, snapshot, snapshot_metadata
@@ -88,8 +89,6 @@ def conversation_fields(given: ConversationFields, settings: Settings, *, strict
             read[name] = _plain_text(value)[:ID_CHARACTERS] or None
     environment = given.get("environment")
     if environment is not None:
-        from .._setting_values import normalize_environment  # noqa: PLC0415 - loaded with the settings
-
         try:
             read["environment"] = normalize_environment(environment)
         except InvalidConversationDataException as error:

@@ -146,7 +146,6 @@ def test_a_child_that_cannot_load_the_store_any_more_says_so(runtime: Runtime) -
         import os, threading
         from agentsight_auto import _opening, agentsight_api, conversation, flush
         from agentsight_auto.exceptions import StoreException
-        _opening.load_delivery()
         is_held = threading.Event()
         def hold():
             with _opening._importing:  # as the worker's import holds it
