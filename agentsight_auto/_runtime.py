@@ -19,12 +19,12 @@ from ._clock import Clock
 from ._context import CurrentVariable
 from ._guard import warn_at_most_once_a_minute
 from ._ids import IdSource
-from ._opening import announce, mind_forks, open_embedded, open_http, open_remote
+from ._opening import announce, aside, mind_forks, open_embedded, open_http, open_remote
 from ._settings import Settings, check_arguments, check_remote, check_setting, load_settings, prepare_home
 from .deliver.local import LocalDestination
 from .deliver.pipeline import DRAIN_BYTES, FlushReport, Pipeline, PipelineOptions
 from .deliver.recent import Replies
-from .events import AnyEvent, Event, encode_event
+from .events import Answer, AnyEvent, Event, encode_event
 from .exceptions import ConversationTrackingException
 from .redact.processing import Processing, Processor
 from .snapshot import safe_json
@@ -346,8 +346,12 @@ class Runtime:
         """Open where the worker delivers to; called on the worker's thread."""
         settings = self.settings
         if not settings.is_remote:
-            return LocalDestination(lambda: self._embedded_backend().ingest, self._tidy)
-        return open_http(settings, self.attachments(), self._replies)
+            return LocalDestination(self._open_ingest, lambda: aside(self._tidy))
+        return aside(open_http, settings, self.attachments(), self._replies)
+
+    def _open_ingest(self) -> Callable[[Sequence[AnyEvent]], list[Answer]]:
+        ingest = aside(self._embedded_backend).ingest
+        return lambda batch: aside(ingest, batch)
 
 
 class _Unread:

@@ -351,12 +351,12 @@ class TrackedBlock:
 
     def __call__(self, function: F) -> F:
         """Decorate a function of any kind."""
-        decorated: F = decorate(function, self._spec)
+        decorated: F = wrap_if_possible(function, lambda: self._spec.for_function(function), verb="track_action")
         return decorated
 
     def __enter__(self) -> ActionFrame:
         """Start the action; set what is to be recorded of it on the result."""
-        return self._enter(id(sys._getframe(1)))
+        return self._begin(id(sys._getframe(1))) or ActionFrame(_SILENT.conversation, None, _SILENT, spec=self._spec)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -366,7 +366,7 @@ class TrackedBlock:
 
     async def __aenter__(self) -> ActionFrame:
         """Start the action, in ``async with``."""
-        return self._enter(0)
+        return self._begin(0) or ActionFrame(_SILENT.conversation, None, _SILENT, spec=self._spec)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -374,22 +374,15 @@ class TrackedBlock:
         """End the action, in ``async with``."""
         self._leave(error, 0)
 
-    def _enter(self, owner: int) -> ActionFrame:
-        frame = self._open() or _block_frame(self._spec, _SILENT)
-        self._remember(frame, owner)
-        frame.begin()
-        return frame
-
     @guarded
-    def _remember(self, frame: ActionFrame, owner: int) -> None:
-        self._entries.add(frame, owner)
-
-    @guarded
-    def _open(self) -> ActionFrame:
+    def _begin(self, owner: int) -> ActionFrame:
         runtime = _runtime.default()
-        frame = _block_frame(self._spec, frame_for_recording(runtime, hold=False))
+        outer = frame_for_recording(runtime, hold=False)
+        frame = ActionFrame(outer.conversation, None, outer, spec=self._spec, metadata=self._spec.metadata)
         if self._spec.tools_used is not None:
             frame.tools_used = snapshot(self._spec.tools_used, runtime.settings.max_value_bytes)
+        self._entries.add(frame, owner)
+        frame.begin()
         return frame
 
     @guarded
@@ -399,17 +392,11 @@ class TrackedBlock:
             frame.finish(None, error)
 
 
-def _block_frame(spec: ActionSpec, outer: Frame) -> ActionFrame:
-    return ActionFrame(outer.conversation, None, outer, spec=spec, metadata=spec.metadata)
-
-
 _SILENT = Frame(ConversationScope(_runtime.default(), "", is_recording=False), None, None)
 """What surrounds a block that could not be opened."""
 
-
-def decorate(function: Callable[..., Any], spec: ActionSpec) -> Any:
-    """Return `function` recorded as an action."""
-    return wrap_if_possible(function, lambda: spec.for_function(function), verb="track_action")
+_NAMELESS = TrackedBlock(ActionSpec(""))
+"""Stands for a block that could not be made."""
 
 
 def spec_of(function: Any) -> ActionSpec | None:
@@ -458,16 +445,20 @@ def track_action(
         ConfigurationException: a name that is blank or not a text.
     """
     if name is not None and not isinstance(name, str):
-        return decorate(name, ActionSpec(""))
+        return wrap_if_possible(name, lambda: ActionSpec("").for_function(name), verb="track_action")
     if name is not None and not name.strip():
         raise ConfigurationException("The action name is blank. Leave it out to use the function's name.")
-    return TrackedBlock(
-        ActionSpec(
-            name or "",
-            tools_used=tools_used,
-            capture_args=capture_args,
-            capture_response=capture_response,
-            exclude=exclude,
-            metadata=metadata,
+    try:
+        return TrackedBlock(
+            ActionSpec(
+                name or "",
+                tools_used=tools_used,
+                capture_args=capture_args,
+                capture_response=capture_response,
+                exclude=exclude,
+                metadata=metadata,
+            )
         )
-    )
+    except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
+        failed("track_action", failure)
+        return _NAMELESS

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from .. import _runtime, events
-from .._guard import guarded, warn_at_most_once_a_minute
+from .._guard import failed, guarded, warn_at_most_once_a_minute
 from ..exceptions import ConfigurationException
 from ..helpers import generate_conversation_id
 from ..snapshot import describe_error
@@ -74,19 +74,24 @@ class ConversationFrame(Frame, kw_only=True):
 
     async def finish_async(self, error: BaseException | None) -> None:
         """Do what `finish` does; what waits for the disk or for delivery waits in a thread."""
-        self.end(error)
-        if self._blocks_the_loop() and _runs_in_asyncio():
-            await asyncio.shield(asyncio.to_thread(self.settle))
-        else:
-            self.settle()
+        try:
+            self.end(error)
+            if self._blocks_the_loop() and _runs_in_asyncio():
+                await asyncio.shield(asyncio.to_thread(self.settle))
+            else:
+                self.settle()
+        except Exception as failure:  # noqa: BLE001 - as `guarded` does
+            failed("ConversationFrame.finish_async", failure)
 
     @guarded
     def _blocks_the_loop(self) -> bool:
         return bool(self.wait_s) or self.conversation.runtime.settings.durability == "disk"
 
+    @guarded
     def add_item(self, item: object) -> None:
         """Ignore what a decorated generator yields."""
 
+    @guarded
     def close_early(self) -> None:
         """End a decorated generator whose consumer stopped."""
         self.finish(None, None)
@@ -115,7 +120,7 @@ class ConversationBlock:
 
     def __enter__(self) -> ConversationScope:
         """Open the conversation; the result has the documented ``track_*`` methods."""
-        return self._enter(id(sys._getframe(1)))
+        return self._open(id(sys._getframe(1))) or _SILENT
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -127,7 +132,7 @@ class ConversationBlock:
 
     async def __aenter__(self) -> ConversationScope:
         """Open the conversation, in ``async with``."""
-        return self._enter(0)
+        return self._open(0) or _SILENT
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -147,9 +152,6 @@ class ConversationBlock:
         """
         decorated: F = wrap_if_possible(function, lambda: _CallOpener(self, function), verb="conversation")
         return decorated
-
-    def _enter(self, owner: int) -> ConversationScope:
-        return self._open(owner) or _SILENT
 
     @guarded
     def _open(self, owner: int) -> ConversationScope:
@@ -237,6 +239,9 @@ class _CallOpener:
 _SILENT = ConversationScope(_runtime.default(), "", is_recording=False)
 """What a block gives that could not be opened."""
 
+_UNRECORDED = ConversationBlock(None, {}, id_from=None, wait_s=None, is_recording=False)
+"""Stands for a block that could not be made."""
+
 
 def _frame_of(
     scope: ConversationScope, outer: Frame | None, known: arguments.ConversationFields, wait_s: float | None
@@ -309,7 +314,11 @@ def conversation(
         "environment": environment,
         "metadata": metadata,
     }
-    return ConversationBlock(conversation_id, known, id_from=id_from, wait_s=wait_s, is_recording=record)
+    try:
+        return ConversationBlock(conversation_id, known, id_from=id_from, wait_s=wait_s, is_recording=record)
+    except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
+        failed("conversation", failure)
+        return _UNRECORDED
 
 
 def current_conversation() -> ConversationScope | None:

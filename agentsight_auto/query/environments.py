@@ -25,6 +25,23 @@ def list_environments(database: Database, agent_id: int) -> list[dict[str, Any]]
     return [_shape(slug, first_us.get(slug)) for slug in slugs]
 
 
+def slugs_in_use(database: Database, agent_id: int) -> list[str]:
+    """Return the environments that any conversation is in, in alphabetical order."""
+    return sorted(_first_uses(database, agent_id))
+
+
+def is_in_use(database: Database, agent_id: int, slug: str, from_us: int | None, until_us: int | None) -> bool:
+    """Tell whether a conversation of this environment, which is not deleted, began in that time."""
+    column = conversations.c
+    conditions = [column.agent_id == agent_id, column.environment == slug, column.is_deleted.is_(False)]
+    if from_us is not None:
+        conditions.append(column.started_at_us >= from_us)
+    if until_us is not None:
+        conditions.append(column.started_at_us <= until_us)
+    with database.read() as connection:
+        return connection.execute(select(column.id).where(*conditions).limit(1)).one_or_none() is not None
+
+
 def _first_uses(database: Database, agent_id: int) -> dict[str, int]:
     """Step from one environment to the next in the index that holds them, instead of reading all of it."""
     column, first = conversations.c.environment, conversations.c.started_at_us

@@ -13,13 +13,15 @@ from sqlalchemy import func, select
 from agentsight_auto.query.lifecycle import has_generated_id
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.insights import count_due
-from agentsight_auto.store.schema import conversations, messages
+from agentsight_auto.store.schema import conversations, feedbacks, messages, token_usages
 
 
 def store_facts(database: Database, agent_id: int) -> dict[str, Any]:
     """Return schema version, size in bytes with its journal, and counts.
 
-    ``implicit_conversations`` are those whose id was generated, as nobody named the conversation.
+    ``entries`` are all messages, actions, buttons, attachments, feedbacks and token usages that the store has taken in,
+    of all agents, those that were erased since mostly included. ``implicit_conversations`` are those whose id was
+    generated, as nobody named the conversation.
     """
     size_bytes = 0
     for suffix in ("", "-wal"):
@@ -28,7 +30,10 @@ def store_facts(database: Database, agent_id: int) -> dict[str, Any]:
     own = conversations.c.agent_id == agent_id
     with database.read() as connection:
         version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-        highest = connection.execute(select(func.max(messages.c.id))).scalar()
+        entries = sum(
+            connection.execute(select(func.max(table.c.id))).scalar() or 0
+            for table in (messages, feedbacks, token_usages)
+        )
         return {
             "schema_version": version,
             "store": {
@@ -37,7 +42,7 @@ def store_facts(database: Database, agent_id: int) -> dict[str, Any]:
                 "conversations": connection.execute(
                     select(func.count()).select_from(conversations).where(own)
                 ).scalar(),
-                "messages": highest or 0,
+                "entries": entries,
             },
             "implicit_conversations": connection.execute(
                 select(func.count()).select_from(conversations).where(own, has_generated_id)

@@ -49,6 +49,11 @@ class Metrics:
         for status in statuses:
             self._events.labels(status).inc()
 
+    def event_counts(self) -> dict[str, int]:
+        """Return how many events were answered since the server started, by what became of them."""
+        samples = (sample for family in self._events.collect() for sample in family.samples)
+        return {sample.labels["status"]: int(sample.value) for sample in samples if sample.name.endswith("_total")}
+
     def text(self) -> bytes:
         """Return all metrics."""
         return generate_latest(self._registry)

@@ -50,6 +50,14 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at_us: int | None
 
 
+def list_agents(database: Database) -> list[tuple[int, str]]:
+    """Return the id and the name of every agent, oldest first."""
+    with database.read() as connection:
+        return [
+            (row.id, row.name) for row in connection.execute(select(agents.c.id, agents.c.name).order_by(agents.c.id))
+        ]
+
+
 def new_key() -> str:
     """Return a key that nobody has: ``ags_`` + 32 random hex digits + ``_`` + 6 of their checksum."""
     secret = secrets.token_hex(16)

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from agentsight_auto.query.board.timeline import lay_out
 from agentsight_auto.query.definitions import METRICS
 from agentsight_auto.server.dashboard import languages, markup
-from agentsight_auto.server.dashboard.entries import arrange
+from agentsight_auto.server.dashboard.axis import draw
+from agentsight_auto.server.dashboard.entries import arrange, cut
 from agentsight_auto.server.dashboard.rendering import static_files
 from tests.server.support import Client, Served
 
@@ -75,13 +77,57 @@ def test_pages_do_not_move_while_conversations_arrive(visitor: Browser, client: 
     assert visitor.get(live[1].replace("&amp;", "&")).json()["count"] == 1
 
 
-def test_production_hides_development_until_asked(visitor: Browser, client: Client) -> None:
-    """With production conversations development ones are left out, unless the address says otherwise."""
-    client.open("dev", name="Dev", environment="development")
-    assert listed(visitor.get("/").text) == ["Dev"]
-    client.open("prod", name="Prod", environment="production")
-    assert listed(visitor.get("/").text) == ["Prod"]
-    assert sorted(listed(visitor.get("/?environment=all").text)) == ["Dev", "Prod"]
+def test_production_hides_development_and_nothing_else(visitor: Browser, client: Client) -> None:
+    """With production in the time asked for, development is left out, which the page says; staging is not."""
+    old, new = "2026-11-01T10:00:00Z", "2026-11-05T10:00:00Z"
+    client.open("dev", name="Dev", environment="development", timestamp=new)
+    text = visitor.get("/").text
+    assert listed(text) == ["Dev"]
+    assert '<span class="badge warn"' in text
+    client.open("stage", name="Stage", environment="staging", timestamp=new)
+    assert sorted(listed(visitor.get("/").text)) == ["Dev", "Stage"]
+    client.open("prod", name="Prod", environment="production", timestamp=old)
+    text = visitor.get("/").text
+    assert listed(text) == ["Stage", "Prod"]
+    assert "Left out: development." in text
+    assert '<span class="badge warn"' not in text
+    assert sorted(listed(visitor.get("/?environment=all").text)) == ["Dev", "Prod", "Stage"]
+    assert sorted(listed(visitor.get("/?from=2026-11-04").text)) == ["Dev", "Stage"]
+    for path in ("/numbers/?range=all", "/actions/?range=all", "/?range=all"):
+        assert "Left out: development." in visitor.get(path).text, path
+    assert visitor.get("/export/?format=jsonl").text.count("\n") == 2
+
+
+def test_a_facet_takes_several_values_and_gives_them_back(visitor: Browser, client: Client) -> None:
+    """Each click adds a value, or takes one away, in the list and as a chip; other views keep what was chosen."""
+    for number, source in enumerate(("web", "voice", "email")):
+        client.open(f"chat-{number}", name=source, source=source)
+    text = visitor.get("/?source=web").text
+    assert "/?source=web&amp;source=voice" in text
+    text = visitor.get("/?source=web&source=voice&search=chat").text
+    assert sorted(listed(text)) == ["voice", "web"]
+    assert text.count('class="filter"') == 3
+    assert 'href="/?source=voice&amp;search=chat"' in text
+    assert 'href="/numbers/?source=web&amp;source=voice"' in text
+    assert visitor.get("/numbers/?range=all&source=web&source=voice").text.count('class="filter"') == 2
+    assert len(visitor.get("/export/?format=jsonl&source=web&source=email").text.splitlines()) == 2
+    assert listed(visitor.get("/?environment=staging").text) == []
+
+
+def test_the_owner_chooses_among_the_agents_of_the_store(tmp_path: Path) -> None:
+    """Where nobody signs in, the menu and the list name all agents; a number that is none changes nothing."""
+    with Served(tmp_path, local_agent="default") as served:
+        browser = Browser(served, "localhost")
+        served.client("default").open("ours", name="Ours")
+        assert 'name="agent"' not in browser.get("/").text
+        served.client("other").open("theirs", name="Theirs")
+        text = browser.get("/").text
+        assert listed(text) == ["Ours"]
+        (other,) = re.findall(r'name="agent" value="(\d+)"><svg[^>]*>.*?</svg><span>other<', text)
+        browser.post("/preferences/", {"agent": other})
+        assert listed(browser.get("/").text) == ["Theirs"]
+        browser.cookies["agentsight_agent"] = "99"
+        assert listed(browser.get("/").text) == ["Ours"]
 
 
 def test_a_conversation_is_edited_in_place(visitor: Browser, client: Client) -> None:
@@ -167,16 +213,45 @@ def test_attachments_are_saved_as_they_are_and_shown_as_new_pictures(visitor: Br
         assert "sandbox; default-src 'none'" in answer.headers["content-security-policy"]
 
 
+def action(number: int, parent: int | None = None) -> dict[str, Any]:
+    """Return the message of an action in the documented shape."""
+    log = {"id": number, "parent_id": parent, "error_message": "", "duration_ms": 1.0, "started_at": None}
+    shape = {"id": number, "sender": "agent", "content": "", "action_name": f"a{number}", "button": None}
+    logged = {"action_logs": [{**log, "metadata": {}}], "metadata": {}}
+    return {**shape, **logged, "attachments": [], "timestamp": "2026-11-01T10:00:00Z"}
+
+
 def test_inner_actions_lie_inside_the_outer_one() -> None:
-    """Children follow their parent, however deep; parents that name each other do not make a loop."""
+    """Children follow their parent; of parents that name each other one is outside, and none is lost."""
+    entries = arrange({"messages": [action(1), action(2, 1), action(3, 2), action(4, 5), action(5, 4), action(6, 99)]})
+    inside = [[inner.log["id"] for inner in entry.walk() if inner.log] for entry in entries]
+    assert inside == [[1, 2, 3], [5, 4], [6]]
 
-    def message(number: int, parent: int | None) -> dict[str, Any]:
-        log = {"id": number, "parent_id": parent, "error_message": "", "duration_ms": 1.0, "started_at": None}
-        shape = {"id": number, "sender": "agent", "content": "", "action_name": f"a{number}", "button": None}
-        return {**shape, "attachments": [], "timestamp": "2026-11-01T10:00:00Z", "action_logs": [log], "metadata": {}}
 
-    entries = arrange({"messages": [message(1, None), message(2, 1), message(3, 2), message(4, 5), message(5, 4)]})
-    assert [[inner.log["id"] for _, inner in entry.walk() if inner.log] for entry in entries] == [[1, 2, 3], [4], [5]]
+def test_ten_thousand_nested_actions_stay_readable() -> None:
+    """What is nested deeper than can be shown lies beside the last that can; the timeline shows all as well."""
+    shape = {"messages": [action(1), *(action(number, number - 1) for number in range(2, 10_001))]}
+    (outer,) = arrange(shape)
+    assert sum(1 for _ in outer.walk()) == 10_000
+    layout = lay_out({**shape, "id": 1, "conversation_id": "c", "started_at": "2026-11-01T10:00:00Z"})
+    axis = draw(layout, languages.Texts("en", languages.read_zone("UTC")), lambda number: f"#m{number}", 2)
+    assert axis is not None
+    assert (len(axis.rows), axis.number, axis.count) == (250, 2, 40)
+
+
+def test_a_part_is_found_by_its_number_or_by_what_is_in_it() -> None:
+    """A link to a message inside an action leads to the part with it, and opens what is around it."""
+    shape = {"messages": [*(action(number) for number in range(1, 1001)), action(2000, 1000)]}
+    entries = arrange(shape)
+    assert [(cut(entries, number=number, at=None).first) for number in (None, 1, 2, 3, 9)] == [1, 1, 401, 801, 801]
+    assert cut(entries, number=None, at=401).number == 2
+    assert cut(entries, number=None, at=424242).number == 1
+    assert not any(entry.is_open for entry in entries[:400])
+    part = cut(entries, number=None, at=2000)
+    assert (part.number, part.count, part.first, len(part.entries)) == (3, 3, 801, 200)
+    assert part.entries[-1].is_open
+    assert part.entries[-1].children[0].is_open
+    assert not part.entries[0].is_open
 
 
 def test_every_text_is_there_in_every_language() -> None:

@@ -150,7 +150,10 @@ def _damage(store: Path) -> Iterator[str]:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """Return the JSON lines of a file; none where there is none."""
+    """Return the JSON lines of a file, without a torn one; none where there is none."""
+    found = []
     with contextlib.suppress(OSError):
-        return [json.loads(line) for line in path.read_bytes().splitlines()]
-    return []
+        for line in path.read_bytes().splitlines():
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+    return found

@@ -12,19 +12,20 @@ from typing import Any
 from agentsight_auto._clock import parse_moment, us_from_datetime
 
 Shape = dict[str, Any]
+_RUNNING = frozenset({"action", "model_call"})
 
 
 def lay_out(conversation: Shape) -> Shape:
     """Return the timeline of a conversation; see `Board.timeline`."""
     items = [item for message in conversation["messages"] for item in _items(message)]
     origin_us = min([_us(conversation["started_at"]), *(item["start_us"] for item in items)])
-    parents = {item["id"]: item["parent_id"] for item in items if item["parent_id"] is not None}
+    depths = _depths({item["id"]: item["parent_id"] for item in items})
     end_us = max([origin_us, *(item["start_us"] + item["duration_ms"] * 1000 for item in items)])
     shaped = [
         {
             **{name: value for name, value in item.items() if name != "start_us"},
             "offset_ms": (item["start_us"] - origin_us) / 1000,
-            "depth": _depth(item["id"], parents),
+            "depth": depths[item["id"]],
         }
         for item in sorted(items, key=lambda item: item["start_us"])
     ]
@@ -69,35 +70,52 @@ def _action(message: Shape, log: Shape) -> Shape:
     }
 
 
-def _depth(item_id: str, parents: dict[str, str]) -> int:
-    """Count the actions around one; a circle of parents, which only an import can bring, ends where it closes."""
-    seen = {item_id}
-    while (parent := parents.get(item_id)) is not None and parent not in seen:
-        seen.add(parent)
-        item_id = parent
-    return len(seen) - 1
+def _depths(parents: dict[str, str | None]) -> dict[str, int]:
+    """Count the actions around each; one whose parent is not there has none.
+
+    A circle of parents, which only an import can bring, ends where it closes.
+    """
+    depths: dict[str, int] = {}
+    for start in parents:
+        chain: list[str] = []
+        seen: set[str] = set()
+        current: str | None = start
+        while current is not None and current in parents and current not in depths and current not in seen:
+            chain.append(current)
+            seen.add(current)
+            current = parents[current]
+        above = depths.get(current or "", -1)
+        for item_id in reversed(chain):
+            above += 1
+            depths[item_id] = above
+    return depths
 
 
 def _turns(items: Sequence[Shape]) -> list[Shape]:
     """Return, for each message of the customer, how long the answer took and how much of it was spent in actions."""
     turns = []
-    waiting: list[Shape] = []
-    for item in items:
-        if item["kind"] != "message":
-            continue
-        if item["sender"] == "end_user":
-            waiting.append(item)
-        elif item["sender"] == "agent":
-            turns += [_turn(asked, item, items) for asked in waiting]
+    waiting: list[tuple[int, float]] = []
+    busy_until = 0.0
+    for place, item in enumerate(items):
+        if item["kind"] in _RUNNING:
+            busy_until = max(busy_until, item["offset_ms"] + item["duration_ms"])
+        elif item["kind"] == "message" and item["sender"] == "end_user":
+            waiting.append((place, busy_until))
+        elif item["kind"] == "message" and item["sender"] == "agent":
+            turns += [_turn(items, asked, place, until) for asked, until in waiting]
             waiting = []
     return turns
 
 
-def _turn(asked: Shape, answer: Shape, items: Sequence[Shape]) -> Shape:
+def _turn(items: Sequence[Shape], asked_at: int, answered_at: int, busy_until: float) -> Shape:
+    """Add up what ran between two places; `busy_until` is when the last of what began before them ended."""
+    asked, answer = items[asked_at], items[answered_at]
     start, end = asked["offset_ms"], answer["offset_ms"]
-    busy_ms, reached = 0.0, start
-    for item in items:
-        if item["kind"] in {"action", "model_call"}:
+    reached = max(min(busy_until, end), start)
+    busy_ms = reached - start
+    for place in range(asked_at, answered_at):
+        item = items[place]
+        if item["kind"] in _RUNNING:
             until = min(item["offset_ms"] + item["duration_ms"], end)
             busy_ms += max(until - max(item["offset_ms"], reached), 0.0)
             reached = max(reached, until)

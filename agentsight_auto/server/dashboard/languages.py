@@ -8,7 +8,7 @@ plural category of the language. Numbers, dates and the direction of writing are
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone, tzinfo
 from functools import lru_cache
 from importlib import resources
@@ -108,7 +108,8 @@ class Texts:
         """Write a large number short: 12K."""
         if abs(value) < 10_000:
             return self.number(value, 1 if abs(value) < 100 else 0)
-        return str(format_compact_decimal(value, locale=self._locale, fraction_digits=1))
+        short = str(format_compact_decimal(value, locale=self._locale, fraction_digits=1))
+        return self.number(value, 0) if short.isdigit() else short  # not every language shortens thousands
 
     def percent(self, share: float, digits: int = 1) -> str:
         """Write a share from 0 to 1."""
@@ -145,6 +146,15 @@ class Texts:
         unit, length, minor, minor_ms = next(step for step in _DURATIONS if ms >= step[1])
         whole, rest = int(ms // length), int(ms % length // minor_ms)
         return f"{self.number(whole)} {unit}" + (f" {rest} {minor}" if rest and whole < 100 else "")
+
+    def measure(self, unit: str, value: float | None) -> str:
+        """Write a metric's value in its unit; a dash for one that there is not."""
+        if value is None:
+            return NO_VALUE
+        writers: Mapping[str, Callable[[float], str]] = {
+            "ratio": self.percent, "ms": self.duration, "usd": self.money,
+        }  # fmt: skip
+        return writers.get(unit, self.compact)(value)
 
     # -- moments -------------------------------------------------------------------------------------------------
 

@@ -6,12 +6,12 @@ Every page asks the store, so that signing out and revoking a key take effect wi
 
 from __future__ import annotations
 
-from agentsight_auto.server.dashboard.visits import Visit
+from agentsight_auto.server.dashboard.visits import Visit, local_agent
 from agentsight_auto.store import sessions
 from agentsight_auto.store.keys import Agent
 
 _NAME = "agentsight_session"
-LOCAL_KEY = 0
+AGENT_COOKIE = "agentsight_agent"
 
 
 def cookie_name(visit: Visit) -> str:
@@ -23,7 +23,8 @@ def recognise(visit: Visit) -> Agent | None:
     """Return whom a visit speaks for, None for a stranger."""
     service = visit.service
     if service.local_agent is not None:
-        agent_id = service.database.agent_id(service.local_agent)
-        return Agent(agent_id, service.local_agent, "write", LOCAL_KEY, "")
+        wanted = visit.cookies.get(AGENT_COOKIE)
+        chosen = next((agent for agent in visit.agents if str(agent.id) == wanted), None)
+        return chosen or local_agent(service.database.agent_id(service.local_agent), service.local_agent)
     session_id = visit.cookies.get(cookie_name(visit), "")
     return sessions.find_session(service.database, session_id, service.session_limits, at_us=service.clock.now_us())

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeAlias
 from urllib.parse import urlencode
 
 from starlette.datastructures import FormData, QueryParams
@@ -16,9 +17,16 @@ from agentsight_auto.query.parameters import storable
 from agentsight_auto.query.served import ServedBackend
 from agentsight_auto.server.dashboard.languages import Texts
 from agentsight_auto.server.service import Service
-from agentsight_auto.store.keys import Agent
+from agentsight_auto.store.keys import Agent, list_agents
 
 THEMES = ("auto", "light", "dark")
+Value: TypeAlias = str | tuple[str, ...]
+"""What a parameter of an address is: a text, or several."""
+
+
+def local_agent(agent_id: int, name: str) -> Agent:
+    """Return an agent as the owner of this machine's store sees it: with every right and no key."""
+    return Agent(agent_id, name, "write", 0, "")
 
 
 @dataclass
@@ -53,6 +61,11 @@ class Visit:
         return self.known_agent is not None and self.known_agent.role == "write"
 
     @cached_property
+    def agents(self) -> list[Agent]:
+        """The agents that this person may choose from: all of the store where nobody needs to sign in, else none."""
+        return [local_agent(*row) for row in list_agents(self.service.database)] if self.is_local else []
+
+    @cached_property
     def backend(self) -> ServedBackend:
         """The store, as the visitor's agent sees it."""
         return self.service.backend(self.agent, "")
@@ -72,10 +85,10 @@ class Visit:
         return [] if self.form is None else [value for value in self.form.getlist(name) if isinstance(value, str)]
 
 
-def url(path: str, query: Mapping[str, str | int | None]) -> str:
-    """Return a path with those parameters that have a value."""
-    given = {name: value for name, value in query.items() if value not in {None, ""}}
-    return f"{path}?{urlencode(given)}" if given else path
+def url(path: str, query: Mapping[str, Value | int | None]) -> str:
+    """Return a path with those parameters that have a value; one with several is repeated."""
+    given = {name: value for name, value in query.items() if value not in {None, "", ()}}
+    return f"{path}?{urlencode(given, doseq=True)}" if given else path
 
 
 def safe_return(target: str, fallback: str = "/") -> str:

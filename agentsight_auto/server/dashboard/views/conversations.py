@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
 from agentsight_auto.query.board.board import Board
-from agentsight_auto.query.environments import list_environments
 from agentsight_auto.server.dashboard import charts
 from agentsight_auto.server.dashboard.asking import EVERYTHING, RANGES, Asked, read_asked
+from agentsight_auto.server.dashboard.chosen import chips, words_of
 from agentsight_auto.server.dashboard.pages import Page
 from agentsight_auto.server.dashboard.rendering import page, safe_headers
 from agentsight_auto.server.dashboard.visits import Visit
@@ -24,7 +23,6 @@ _DAY_S = 86_400
 def show(visit: Visit) -> Response:
     """Show one page of the list."""
     asked = read_asked(visit)
-    with_environment(visit, asked)
     board, cursor = Board(visit.backend), visit.given.get("cursor")
     found = board.conversations(asked.filters, page_size=PAGE_SIZE, cursor=cursor)
     newer, older = found["previous"], found["next"]
@@ -41,18 +39,9 @@ def show(visit: Visit) -> Response:
         ranges=RANGES,
         volume=volume(visit, asked),
         facets=_facets(visit, asked, board.facets(asked.filters)["facets"]),
-        is_filtered=bool(set(asked.given) - {"ordering"}),
+        chips=chips(visit, asked, "/"),
         is_new=not found["results"] and not has_any(visit),
-        environment=asked.filters.get("environment"),
     )
-
-
-def with_environment(visit: Visit, asked: Asked) -> None:
-    """Ask for production alone where there is production and nobody has chosen an environment."""
-    found = list_environments(visit.service.database, visit.backend.agent_id)
-    slugs = [item["slug"] for item in found if item["created_at"]]
-    if "environment" not in asked.given and "production" in slugs and len(slugs) > 1:
-        asked.filters["environment"] = "production"
 
 
 def has_any(visit: Visit) -> bool:
@@ -85,26 +74,19 @@ def _written(visit: Visit, moment: str, is_by_day: bool) -> str:
 
 
 def _facets(visit: Visit, asked: Asked, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the facets with words and links; the one that is chosen leads back to all."""
+    """Return the facets with words and links: each value adds itself to what is asked for, or takes itself away."""
     texts = visit.texts
-    words: dict[str, Callable[[Any], str]] = {
-        "language": texts.language_name,
-        "country": texts.country,
-        "outcome": lambda word: texts.known("outcome", word),
-        "feedback": lambda word: texts.known("sentiment", word),
-        "marked": lambda word: texts.t("marked" if word == "true" else "not_marked"),
-    }
     facets = []
     for facet in found:
-        name, parameter, word = facet["name"], facet["parameter"], words.get(facet["name"], str)
+        name, parameter = facet["name"], facet["parameter"]
+        if parameter is None:
+            continue
         values = [
             {
-                "label": word(item["value"]),
+                "label": words_of(texts, parameter, item["value"]),
                 "count": item["count"],
                 "is_on": item["is_selected"],
-                "href": None
-                if parameter is None
-                else asked.url("/", **{parameter: None if item["is_selected"] else item["value"]}),
+                "href": asked.toggled("/", parameter, item["value"]),
             }
             for item in facet["values"]
         ]
@@ -120,7 +102,6 @@ def _facets(visit: Visit, asked: Asked, found: list[dict[str, Any]]) -> list[dic
 def new_ones(visit: Visit) -> Response:
     """Tell how many conversations have begun since the newest one that a page shows."""
     asked = read_asked(visit)
-    with_environment(visit, asked)
     known, after = visit.given.get("known", ""), visit.given.get("after", "")
     count = 0
     if known.isascii() and known.isdigit() and len(known) < 19:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -17,7 +17,6 @@ from agentsight_auto.server.bodies import parse_json
 from agentsight_auto.server.dashboard.asking import read_asked
 from agentsight_auto.server.dashboard.pages import Page
 from agentsight_auto.server.dashboard.rendering import page, redirect, safe_headers
-from agentsight_auto.server.dashboard.views.conversations import with_environment
 from agentsight_auto.server.dashboard.views.transcript import PATH, number_of
 from agentsight_auto.server.dashboard.visits import Visit, safe_return
 from agentsight_auto.server.errors import ApiError
@@ -137,11 +136,10 @@ def _confirm(visit: Visit, numbers: list[int], target: str) -> Response:
 def export(visit: Visit) -> Response:
     """Send everything that the list would show."""
     asked = read_asked(visit)
-    with_environment(visit, asked)
     return _download(visit, "csv" if visit.given.get("format") == "csv" else "jsonl", asked.filters)
 
 
-def _download(visit: Visit, form: str, filters: dict[str, Any]) -> Response:
+def _download(visit: Visit, form: str, filters: Mapping[str, Any]) -> Response:
     if "ids" in filters:
         found: Iterator[dict[str, Any]] = visit.backend.export_selected(filters["ids"])
     else:

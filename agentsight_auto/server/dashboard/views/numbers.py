@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import date
 from itertools import groupby
 from typing import Any
 
 from starlette.responses import Response
 
 from agentsight_auto.query.board.board import Board
+from agentsight_auto.query.board.times import BREAKDOWNS
+from agentsight_auto.query.definitions import METRICS
 from agentsight_auto.server.dashboard import charts
-from agentsight_auto.server.dashboard.asking import RANGES, Asked, read_asked, utc_text
-from agentsight_auto.server.dashboard.languages import NO_VALUE
+from agentsight_auto.server.dashboard.asking import RANGES, Asked, read_asked
+from agentsight_auto.server.dashboard.chosen import chips
 from agentsight_auto.server.dashboard.pages import Page
 from agentsight_auto.server.dashboard.rendering import page
-from agentsight_auto.server.dashboard.views.conversations import volume, with_environment
+from agentsight_auto.server.dashboard.views.breakdown import COLUMNS, rows_of
+from agentsight_auto.server.dashboard.views.conversations import volume
 from agentsight_auto.server.dashboard.visits import Visit
 
 PATH = "/numbers/"
-_DEFAULT_RANGE = "30d"
+DEFAULT_RANGE = "30d"
 _BETTER_UP = frozenset({"containment_rate", "resolution_rate", "satisfaction", "use_rate"})
 _BETTER_DOWN = frozenset({
-    "escalation_rate", "escalated_conversations", "abandonment_rate", "abandoned_after_failure_rate", "unanswered_rate",
-    "left_asking_rate", "repeated_rate", "repeated_messages", "loop_rate", "action_errors", "action_error_rate",
-    "first_response_p50_ms", "first_response_p95_ms", "response_p50_ms", "response_p95_ms", "average_response_ms",
-    "cost_per_conversation", "unpriced_calls",
+    "escalation_rate", "abandonment_rate", "abandoned_after_failure_rate", "unanswered_rate", "left_asking_rate",
+    "repeated_rate", "loop_rate", "action_error_rate", "first_response_p50_ms", "first_response_p95_ms",
+    "response_p50_ms", "response_p95_ms", "average_response_ms", "cost_per_conversation",
 })  # fmt: skip
-COLUMNS = (
-    ("containment_rate", "ratio"), ("escalation_rate", "ratio"), ("average_response_ms", "ms"),
-    ("satisfaction", "ratio"), ("cost_per_conversation", "usd"),
-)  # fmt: skip
-_DIMENSIONS = {"source": "source", "device": "device", "language": "language", "country": "country"}
-_MOST_ROWS = 12
+"""Rates and times alone: more of anything is no worse where there are more conversations."""
+_LEAST_CHANGE = 0.0005
+_TREND = 60
 
 
 def show(visit: Visit) -> Response:
     """Show the numbers of a stretch of time."""
-    asked = with_range(read_asked(visit))
-    with_environment(visit, asked)
-    found = Board(visit.backend).metrics(asked.filters, zone=visit.texts.zone_name)
-    cards = [_card(visit, asked, metric) for metric in found["metrics"]]
+    asked = read_asked(visit, DEFAULT_RANGE)
+    by = visit.given.get("by", BREAKDOWNS[0])
+    found = Board(visit.backend).metrics(asked.filters, zone=visit.texts.zone_name, times_by=by)
+    trends = trends_of(found["days"], found["metrics"])
+    cards = [_card(visit, asked, metric, trends) for metric in found["metrics"]]
     return page(
         visit,
         "numbers.html",
@@ -50,79 +51,69 @@ def show(visit: Visit) -> Response:
         has_any=bool(found["metrics"][0]["value"]),
         behind=found["behind"],
         volume=volume(visit, asked, PATH),
-        breakdowns=[_breakdown(visit, asked, name, rows) for name, rows in found["by"].items()],
-        columns=COLUMNS,
+        by=by,
+        breakdowns=[(name, asked.url(PATH, by=name)) for name in BREAKDOWNS],
+        rows=rows_of(visit, asked, by, found),
+        columns=[card for name in COLUMNS for card in cards if card["name"] == name],
         hours=_hours(visit, found["peak_hours"]),
-        environment=asked.filters.get("environment"),
+        chips=chips(visit, asked, PATH),
     )
 
 
-def with_range(asked: Asked) -> Asked:
-    """Ask for the last 30 days where the address names no stretch of time."""
-    if asked.given.keys() & {"from", "to", "range"}:
-        return asked
-    begin = datetime.now(timezone.utc) - timedelta(days=RANGES[_DEFAULT_RANGE])
-    given = {**asked.given, "range": _DEFAULT_RANGE}
-    return Asked(given, {**asked.filters, "started_at_after": utc_text(begin)}, begin, None)
-
-
-def write(visit: Visit, unit: str, value: float | None) -> str:
-    """Write a number in its unit; a dash for one that there is not."""
-    if value is None:
-        return NO_VALUE
-    texts = visit.texts
-    writers: Mapping[str, Callable[[float], str]] = {"ratio": texts.percent, "ms": texts.duration, "usd": texts.money}
-    return writers.get(unit, texts.compact)(value)
-
-
-def _card(visit: Visit, asked: Asked, metric: Mapping[str, Any]) -> dict[str, Any]:
+def _card(visit: Visit, asked: Asked, metric: Mapping[str, Any], trends: Mapping[str, Any]) -> dict[str, Any]:
     name, unit, value, before = metric["name"], metric["unit"], metric["value"], metric["before"]
-    change = metric["change"]
-    if unit == "ratio" and value is not None and before is not None:
-        change = value - before
-    better = None if not change or name not in _BETTER_UP | _BETTER_DOWN else (change > 0) == (name in _BETTER_UP)
+    is_share = unit == "ratio"
+    change = value - before if is_share and value is not None and before is not None else metric["change"]
+    is_better = None
+    if change is not None and abs(change) >= _LEAST_CHANGE and name in _BETTER_UP | _BETTER_DOWN:
+        is_better = (change > 0) == (name in _BETTER_UP)
+    title = visit.texts.own(f"metric_{name}", metric["title"])
     return {
         "name": name,
         "group": metric["group"],
-        "title": visit.texts.own(f"metric_{name}", metric["title"]),
+        "title": title,
         "definition": visit.texts.own(f"define_{name}", metric["definition"]),
-        "value": write(visit, unit, value),
-        "before": None if before is None else write(visit, unit, before),
-        "change": None if change is None else _signed(visit, change),
-        "is_better": better,
-        "href": None if metric["filter"] is None or not value else asked.url("/", **metric["filter"]),
+        "value": visit.texts.measure(unit, value),
+        "before": None if before is None else visit.texts.measure(unit, before),
+        "change": None if change is None else _signed(visit, change, is_share=is_share),
+        "is_better": is_better,
+        "href": None if not value else asked.url("/", **metric["filter"]),
+        "trend": charts.line(trends[name], title=visit.texts.t("trend_of", name=title)) if name in trends else None,
     }
 
 
-def _signed(visit: Visit, change: float) -> str:
-    sign = "+" if change > 0 else "\u2212" if change < 0 else "±"
+def trends_of(days: Sequence[Mapping[str, Any]], metrics: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]:
+    """Return how the numbers that are known by day went, in at most `_TREND` steps; a day without any is a gap."""
+    if len(days) < 2:
+        return {}
+    first, last = (date.fromisoformat(days[place]["date"]) for place in (0, -1))
+    length = (last - first).days + 1
+    width = -(-length // _TREND)
+    sums: list[Counter[str]] = [Counter() for _ in range(-(-length // width))]
+    for day in days:
+        place = (date.fromisoformat(day["date"]) - first).days // width
+        sums[place].update({name: value for name, value in day.items() if name != "date"})
+    known = {
+        metric.name: (metric.numerator, metric.denominator)
+        for metric in METRICS
+        if metric.numerator in days[0] and (not metric.denominator or metric.denominator in days[0])
+    }
+    return {
+        metric["name"]: [
+            part[over] / part[under] if part[under] else None if under else float(part[over]) for part in sums
+        ]
+        for metric in metrics
+        if metric["name"] in known
+        for over, under in [known[metric["name"]]]
+    }
+
+
+def _signed(visit: Visit, change: float, *, is_share: bool) -> str:
+    """Write a change; one of a share in points of a hundred, as "2 % more of 10 %" could mean two things."""
+    sign = "±" if abs(change) < _LEAST_CHANGE else "+" if change > 0 else "\u2212"
+    if is_share:
+        return sign + visit.texts.t("points", value=visit.texts.number(abs(change) * 100))
     return sign + visit.texts.percent(abs(change))
-
-
-def _breakdown(visit: Visit, asked: Asked, name: str, found: list[dict[str, Any]]) -> dict[str, Any]:
-    texts = visit.texts
-    words: dict[str, Callable[[Any], str]] = {
-        "language": texts.language_name,
-        "country": texts.country,
-        "hour": lambda hour: f"{hour:02}:00",
-        "weekday": texts.weekday,
-    }
-    if name in _DIMENSIONS:
-        found = found[:_MOST_ROWS]
-    most = max((row["conversations"] for row in found), default=0)
-    rows = [
-        {
-            "label": texts.t("unknown") if row["value"] is None else words.get(name, str)(row["value"]),
-            "count": row["conversations"],
-            "bar": charts.share(row["conversations"], most),
-            "cells": [write(visit, unit, row.get(column)) for column, unit in COLUMNS],
-            "href": asked.url("/", **{_DIMENSIONS[name]: row["value"]})
-            if name in _DIMENSIONS and row["value"]
-            else None,
-        }
-        for row in found
-    ]
-    return {"name": name, "rows": [row for row in rows if row["count"] or name == "weekday"]}
 
 
 def _hours(visit: Visit, peaks: list[dict[str, int]]) -> Any:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import platform
-import sqlite3
-from typing import Any
-
 from starlette.responses import Response
 
-from agentsight_auto.deliver.overview import look_into
 from agentsight_auto.query.board.board import Board
 from agentsight_auto.server.dashboard import charts
-from agentsight_auto.server.dashboard.asking import RANGES, read_asked
+from agentsight_auto.server.dashboard.asking import EVERYTHING, RANGES, read_asked
+from agentsight_auto.server.dashboard.chosen import chips
 from agentsight_auto.server.dashboard.pages import Page
 from agentsight_auto.server.dashboard.rendering import page
-from agentsight_auto.server.dashboard.views.conversations import with_environment
-from agentsight_auto.server.dashboard.views.numbers import with_range
-from agentsight_auto.server.dashboard.visits import Visit
+from agentsight_auto.server.dashboard.views.numbers import DEFAULT_RANGE
+from agentsight_auto.server.dashboard.visits import Visit, url
+from agentsight_auto.server.health import examine_health
+from agentsight_auto.store.keys import list_agents
 
 
 def show_actions(visit: Visit) -> Response:
     """Show all actions, the most frequent first, the slowest calls and the most frequent errors."""
-    asked = with_range(read_asked(visit))
-    with_environment(visit, asked)
+    asked = read_asked(visit, DEFAULT_RANGE)
     found = Board(visit.backend).actions(asked.filters)
     rows = [
         {
@@ -40,35 +36,23 @@ def show_actions(visit: Visit) -> Response:
         slowest=found["slowest"],
         errors=found["errors"],
         ranges=RANGES,
-        environment=asked.filters.get("environment"),
+        chips=chips(visit, asked, "/actions/"),
     )
 
 
 def show_health(visit: Visit) -> Response:
-    """Show how recording is doing on this machine."""
-    settings = visit.service.settings
-    home = settings.db_path.parent
-    outbox = look_into(home / "outbox", None, 0) if (home / "outbox").exists() else None
+    """Show what became of all that was recorded, and how store and outbox are; what belongs to all, to the owner."""
+    service = visit.service
+    outbox = service.settings.db_path.parent / "outbox"
+    found = examine_health(service.database, visit.agent.id, outbox=outbox if outbox.exists() else None)
     return page(
         visit,
         "health.html",
-        store=settings.db_path,
-        store_bytes=sum(_size(settings.db_path.with_name(settings.db_path.name + end)) for end in ("", "-wal")),
-        outbox=outbox,
-        versions=_versions(),
-        environment=None,
+        health=found,
+        is_owner=visit.is_local or len(list_agents(service.database)) == 1,
+        received=service.metrics.event_counts(),
+        implicit_href=url("/", {"insight": "implicit", "environment": EVERYTHING}),
     )
-
-
-def _size(path: Any) -> int:
-    try:
-        return int(path.stat().st_size)
-    except OSError:
-        return 0
-
-
-def _versions() -> dict[str, str]:
-    return {"Python": platform.python_version(), "SQLite": sqlite3.sqlite_version}
 
 
 PAGES = (Page("GET", "/actions/", show_actions), Page("GET", "/health/", show_health))

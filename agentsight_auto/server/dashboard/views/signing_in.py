@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from agentsight_auto.server.dashboard.languages import catalogs, read_zone
 from agentsight_auto.server.dashboard.pages import Page, set_cookie
-from agentsight_auto.server.dashboard.people import cookie_name
+from agentsight_auto.server.dashboard.people import AGENT_COOKIE, cookie_name
 from agentsight_auto.server.dashboard.rendering import page, redirect
 from agentsight_auto.server.dashboard.visits import THEMES, Visit, safe_return
 from agentsight_auto.store import sessions
@@ -49,7 +49,7 @@ def sign_out(visit: Visit) -> Response:
 
 
 def choose(visit: Visit) -> Response:
-    """Keep language, theme and time zone in cookies."""
+    """Keep language, theme, time zone, and whose conversations the owner looks at, in cookies."""
     response = redirect(safe_return(visit.field("next")))
     language, theme, zone = visit.field("language"), visit.field("theme"), visit.field("zone")
     if language in catalogs():
@@ -58,6 +58,9 @@ def choose(visit: Visit) -> Response:
         set_cookie(response, "agentsight_theme", theme, visit, max_age_s=_YEAR_S, hidden=True)
     if zone and getattr(read_zone(zone), "key", "UTC") == zone:
         set_cookie(response, "agentsight_zone", zone, visit, max_age_s=_YEAR_S, hidden=False)
+    agent = visit.field("agent")
+    if any(str(known.id) == agent for known in visit.agents):
+        set_cookie(response, AGENT_COOKIE, agent, visit, max_age_s=_YEAR_S, hidden=True)
     return response
 
 

@@ -8,12 +8,12 @@ from starlette.responses import Response
 
 from agentsight_auto.exceptions import NotFoundException
 from agentsight_auto.query.board.board import Board
+from agentsight_auto.query.board.timeline import lay_out
 from agentsight_auto.server.dashboard.asking import Asked, read_asked
-from agentsight_auto.server.dashboard.axis import draw
-from agentsight_auto.server.dashboard.entries import arrange, mark_days
+from agentsight_auto.server.dashboard.axis import draw, duration_of
+from agentsight_auto.server.dashboard.entries import arrange, cut, mark_days
 from agentsight_auto.server.dashboard.pages import Page
 from agentsight_auto.server.dashboard.rendering import page
-from agentsight_auto.server.dashboard.views.conversations import with_environment
 from agentsight_auto.server.dashboard.visits import Visit
 from agentsight_auto.server.routing import parse_id
 
@@ -33,33 +33,39 @@ def number_of(visit: Visit) -> int:
 
 
 def show(visit: Visit) -> Response:
-    """Show the transcript."""
+    """Show one part of the transcript: all of it, unless it is very long."""
     asked, shape, common = _common(visit)
-    needle = visit.given.get("find") or asked.given.get("search", "")
+    needle = visit.given.get("find") or str(asked.given.get("search", ""))
     entries = arrange(shape, needle)
     mark_days(entries, lambda moment: visit.texts.local(moment).date())
+    part = cut(entries, number=parse_id(visit.given.get("part", "")), at=parse_id(visit.given.get("at", "")))
     return page(
         visit,
         "transcript.html",
-        entries=entries,
+        part=part,
         needle=needle,
         hits=[entry.message["id"] for entry in entries if entry.is_hit],
         is_raw=visit.given.get("raw") == "1",
-        escalations=set(visit.backend.rules.escalation_actions),
+        escalations=set(visit.backend.rules.escalating),
         **common,
     )
 
 
 def show_timeline(visit: Visit) -> Response:
-    """Show messages and actions on one axis."""
-    _, shape, common = _common(visit)
-    return page(visit, "timeline.html", axis=draw(shape, visit.texts), **common)
+    """Show messages, actions and model calls on one axis."""
+    asked, shape, common = _common(visit)
+    here = common["here"]
+
+    def link(message_id: int) -> str:
+        return f"{asked.url(here, at=message_id)}#m{message_id}"
+
+    axis = draw(lay_out(shape), visit.texts, link, parse_id(visit.given.get("part", "")) or 1)
+    return page(visit, "timeline.html", axis=axis, link=link, told=duration_of, **common)
 
 
 def _common(visit: Visit) -> tuple[Asked, dict[str, Any], dict[str, Any]]:
     asked, board = read_asked(visit), Board(visit.backend)
     shape = board.transcript(number_of(visit))
-    with_environment(visit, asked)
     around = board.neighbours(shape["id"], asked.filters)
     links = {
         name: None if around[way] is None else asked.url(f"/conversations/{around[way]}/")
