@@ -18,6 +18,8 @@ from agentsight_auto._ids import IdSource
 from agentsight_auto.events import ESCALATED_BY, RESOLVED_BY
 from agentsight_auto.query import pages
 from agentsight_auto.query.board import actions, facets, numbers, rows, timeline
+from agentsight_auto.query.board.days import Period, sum_up
+from agentsight_auto.query.board.scope import read_period
 from agentsight_auto.query.embedded import EmbeddedBackend
 from agentsight_auto.query.filters import parse_filters
 from agentsight_auto.query.lifecycle import Lifecycle
@@ -28,6 +30,7 @@ from agentsight_auto.store.schema import conversations
 
 Shape = dict[str, Any]
 _ids = IdSource()
+_SUM_UP_S = 0.1
 
 
 class Board:
@@ -45,7 +48,7 @@ class Board:
     # -- the list --------------------------------------------------------------------------------------------------
 
     def conversations(self, filters: Mapping[str, Any], *, page_size: int = 25, cursor: str | None = None) -> Shape:
-        """Return one page: ``count`` (it stops at 10,000: ``count_is_exact``), ``next`` and ``previous`` cursors,
+        """Return one page: ``count`` (or more, where not ``count_is_exact``), ``next`` and ``previous`` cursors,
         ``newest`` for `newer`, and ``results``, a row a conversation.
         """  # noqa: D205
         settle(self._database)
@@ -135,6 +138,7 @@ class Board:
         only by the one that `times_by` names; ``behind`` counts conversations that changed and were not examined yet.
         """
         settle(self._database)
+        self._sum_up(filters)
         with self._database.read() as connection:
             behind = count_due(connection)
             computed = numbers.compute_metrics(
@@ -153,6 +157,11 @@ class Board:
         """Return how actions went in the conversations that match: by name, the slowest, the most frequent errors."""
         with self._database.read() as connection:
             return actions.examine_actions(connection, filters, now_us=_now_us(), **self._known)
+
+    def _sum_up(self, filters: Mapping[str, Any]) -> None:
+        """Sum up some days of the period, so that the next answer comes sooner."""
+        period = Period(*read_period(filters, _now_us()))
+        sum_up(self._database, self._known["agent_id"], self._known["rules"], period, wait_s=_SUM_UP_S)
 
     def _life(self) -> Lifecycle:
         return Lifecycle(self._backend.rules, self._backend.agent_row_id)
