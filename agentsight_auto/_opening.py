@@ -7,23 +7,28 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from ._guard import logger
 from ._settings import HOSTED_ENDPOINT, Settings, check_remote, prepare_home
 from .exceptions import StoreException
-from .store.attachments import AttachmentFolder
 
 if TYPE_CHECKING:
     from .deliver.destination import Destination
     from .deliver.recent import Replies
     from .query.embedded import EmbeddedBackend
     from .query.remote import AsyncRemoteReader, RemoteBackend
+    from .store.attachments import AttachmentFolder
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _FORK_PATIENCE_S = 2.0
 _importing = threading.Lock()
@@ -67,6 +72,22 @@ def _import_of_heavy_modules() -> Iterator[None]:
         )
     with _importing:
         yield
+
+
+def aside(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call `function`, where gevent or eventlet make greenlets of threads in a real thread.
+
+    There the worker is a greenlet like all others, and they would wait for whatever it does without yielding. To be
+    called without any lock: whoever waits for it could keep the hub from hearing that the call is over.
+    """
+    gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
+    if gevent is not None and gevent.is_module_patched("threading"):
+        run_in_thread: Callable[..., R] = sys.modules["gevent"].get_hub().threadpool.apply
+        return run_in_thread(function, args, kwargs)
+    if eventlet is not None and eventlet.is_monkey_patched("thread"):
+        execute: Callable[..., R] = importlib.import_module("eventlet.tpool").execute
+        return execute(function, *args, **kwargs)
+    return function(*args, **kwargs)
 
 
 def open_http(settings: Settings, attachments: AttachmentFolder, replies: Replies) -> Destination:
@@ -122,6 +143,7 @@ def open_embedded(settings: Settings) -> EmbeddedBackend:
     with _import_of_heavy_modules():
         from .query.embedded import EmbeddedBackend  # noqa: PLC0415 - loads SQLAlchemy
         from .query.lifecycle import Rules  # noqa: PLC0415
+        from .store.attachments import AttachmentFolder  # noqa: PLC0415
         from .store.database import Database  # noqa: PLC0415
         from .store.geo import GeoLookup  # noqa: PLC0415
 

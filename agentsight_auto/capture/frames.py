@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 import msgspec
 
+from .._guard import failed
+
 if TYPE_CHECKING:
-    from .action import ActionFrame
+    from .running import ActionFrame
     from .scope import ConversationScope
 
 E = TypeVar("E", bound="Frame")
@@ -101,14 +103,20 @@ class Resumption:
 
     def __enter__(self) -> None:
         """Make current what was current at the end of the last stretch."""
-        self._outside = self._variable.get()
-        self._variable.set(self._inside)
+        try:
+            self._outside = self._variable.get()
+            self._variable.set(self._inside)
+        except Exception as failure:  # noqa: BLE001 - the user's code runs all the same
+            failed("Resumption.__enter__", failure)
 
     def __exit__(self, *_: object) -> None:
         """Win back what was current before this stretch."""
-        self._inside = self._variable.get()
-        self._variable.set(self._outside)
-        self._outside = None
+        try:
+            self._inside = self._variable.get()
+            self._variable.set(self._outside)
+            self._outside = None
+        except Exception as failure:  # noqa: BLE001 - the user's code has run all the same
+            failed("Resumption.__exit__", failure)
 
 
 def chain(frame: Frame | None) -> Iterator[Frame]:
@@ -126,7 +134,7 @@ def enclosing_block(frame: Frame | None) -> Frame | None:
 
 
 class Entries(Generic[E]):
-    """The open entries of one reusable context manager, which may be entered many times at once.
+    """A reusable context manager: it may be entered many times at once, and keeps its open entries.
 
     The entry that an exit belongs to is the innermost one of this opener that is current here, first among those of
     the same Python frame. Where none is (the block was left in another thread, task or context), it is the last one

@@ -42,6 +42,7 @@ class _CarriedFrame:
         if self._is_entered:
             self.frame.conversation.runtime.current.set(self._before)
 
+    @guarded
     def add_item(self, item: object) -> None:
         pass
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import pickle
 import sys
 import types
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
@@ -155,7 +154,9 @@ class _Wrapped(wrapt.CallableObjectProxy):  # type: ignore[type-arg,unused-ignor
             return name
         if isinstance(self.__wrapped__, functools.partial) or not hasattr(self.__wrapped__, "__qualname__"):
             return type(self), (self.__wrapped__, self._self_opener)
-        raise pickle.PicklingError(
+        from pickle import PicklingError  # noqa: PLC0415 - whoever pickles has it
+
+        raise PicklingError(
             f"{module}.{name} is decorated inside a function, or wrapped by another decorator, and cannot be found "
             "by its name: pickle functions that are decorated with @ at the top level of their module."
         )
@@ -187,14 +188,15 @@ class _Coroutine(_Wrapped):
         coroutine = self.__wrapped__(*args, **kwargs)
         if not isinstance(coroutine, Coroutine):
             return coroutine
-        return _name_after(_drive_coroutine(_Unstarted(coroutine), self._self_opener, args, kwargs), coroutine)
+        return _driver_of_coroutine(coroutine, self._self_opener, args, kwargs)
 
 
 class _CoroutineObject(_Wrapped):
     """An object with ``async def __call__``: frameworks ask whether its `__call__` is a coroutine function."""
 
     async def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        return await _drive_coroutine(_Unstarted(self.__wrapped__(*args, **kwargs)), self._self_opener, args, kwargs)
+        coroutine = self.__wrapped__(*args, **kwargs)
+        return await _driver_of_coroutine(coroutine, self._self_opener, args, kwargs)
 
 
 class _Generator(_Wrapped):
@@ -203,7 +205,7 @@ class _Generator(_Wrapped):
         unit = self._self_opener.open(args, kwargs)
         if unit is None or not isinstance(generator, Generator):
             return generator
-        return _name_after(_drive_generator(generator, unit), generator)
+        return _driver_of(_drive_generator, generator, unit)
 
 
 class _AwaitableGenerator(_Wrapped):
@@ -212,7 +214,7 @@ class _AwaitableGenerator(_Wrapped):
         unit = self._self_opener.open(args, kwargs)
         if unit is None or not isinstance(generator, Generator):
             return generator
-        return _name_after(_drive_awaitable_generator(generator, unit), generator)
+        return _driver_of(_drive_awaitable_generator, generator, unit)
 
 
 class _AsyncGenerator(_Wrapped):
@@ -221,7 +223,7 @@ class _AsyncGenerator(_Wrapped):
         unit = self._self_opener.open(args, kwargs)
         if unit is None or not isinstance(generator, AsyncGenerator):
             return generator
-        return _name_after(_drive_async_generator(generator, unit), generator)
+        return _driver_of(_drive_async_generator, generator, unit)
 
 
 _KINDS: dict[str, type[_Wrapped]] = {
@@ -255,18 +257,31 @@ class _Unstarted:
     def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         self.coroutine: Coroutine[Any, Any, Any] | None = coroutine
 
-    def take(self) -> Coroutine[Any, Any, Any]:
-        coroutine, self.coroutine = self.coroutine, None
-        assert coroutine is not None
-        return coroutine
-
     def __del__(self) -> None:
         if self.coroutine is not None:
             self.coroutine.close()
 
 
+def _driver_of_coroutine(
+    coroutine: Coroutine[Any, Any, Any], opener: Opener, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Coroutine[Any, Any, Any]:
+    """Return what drives a coroutine, under its name; where we fail, the coroutine itself."""
+    unstarted: _Unstarted | None = None
+    try:
+        unstarted = _Unstarted(coroutine)
+        driver = _drive_coroutine(unstarted, opener, args, kwargs)
+        _rename(driver, coroutine)
+    except Exception as failure:  # noqa: BLE001 - as `guarded` does
+        if unstarted is not None:
+            unstarted.coroutine = None
+        failed("driver of a coroutine", failure)
+        return coroutine
+    return driver
+
+
 async def _drive_coroutine(unstarted: _Unstarted, opener: Opener, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    coroutine = unstarted.take()
+    coroutine, unstarted.coroutine = unstarted.coroutine, None
+    assert coroutine is not None
     unit = opener.start(args, kwargs)
     if unit is None:
         return await coroutine
@@ -279,8 +294,20 @@ async def _drive_coroutine(unstarted: _Unstarted, opener: Opener, args: tuple[An
     return result
 
 
-def _drive_generator(generator: Generator[Any, Any, Any], unit: Unit) -> Generator[Any, Any, Any]:
-    resumption = Resumption(unit.frame)
+def _driver_of(drive: Callable[[Any, Unit, Resumption], Any], generator: Any, unit: Unit) -> Any:
+    """Return what drives a generator of any kind, under its name; where we fail, the generator itself."""
+    try:
+        driver = drive(generator, unit, Resumption(unit.frame))
+        _rename(driver, generator)
+    except Exception as failure:  # noqa: BLE001 - as `guarded` does
+        failed("driver of a generator", failure)
+        return generator
+    return driver
+
+
+def _drive_generator(
+    generator: Generator[Any, Any, Any], unit: Unit, resumption: Resumption
+) -> Generator[Any, Any, Any]:
     sent: Any = None
     thrown: BaseException | None = None
     with resumption:
@@ -305,12 +332,15 @@ def _drive_generator(generator: Generator[Any, Any, Any], unit: Unit) -> Generat
 
 
 @types.coroutine
-def _drive_awaitable_generator(generator: Generator[Any, Any, Any], unit: Unit) -> Generator[Any, Any, Any]:
-    return (yield from _drive_generator(generator, unit))
+def _drive_awaitable_generator(
+    generator: Generator[Any, Any, Any], unit: Unit, resumption: Resumption
+) -> Generator[Any, Any, Any]:
+    return (yield from _drive_generator(generator, unit, resumption))
 
 
-async def _drive_async_generator(generator: AsyncGenerator[Any, Any], unit: Unit) -> AsyncGenerator[Any, Any]:
-    resumption = Resumption(unit.frame)
+async def _drive_async_generator(
+    generator: AsyncGenerator[Any, Any], unit: Unit, resumption: Resumption
+) -> AsyncGenerator[Any, Any]:
     sent: Any = None
     thrown: BaseException | None = None
     with resumption:
@@ -346,21 +376,20 @@ def _finish_with(unit: Unit, error: BaseException, *, is_closing: bool) -> None:
 
 def _first_step(generator: AsyncGenerator[Any, Any]) -> Any:
     """Start the user's generator without the event loop's hooks: the driver around it is the one the loop closes."""
-    hooks = sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(None, None)
     try:
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, None)
+        try:
+            return generator.asend(None)
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+    except Exception as failure:  # noqa: BLE001 - as `guarded` does
+        failed("first step", failure)
         return generator.asend(None)
-    finally:
-        sys.set_asyncgen_hooks(*hooks)
-
-
-def _name_after(driver: Any, driven: object) -> Any:
-    """Give the driver the names of what it drives, for warnings and task names."""
-    _rename(driver, driven)
-    return driver
 
 
 @guarded
 def _rename(driver: Any, driven: object) -> None:
+    """Give the driver the names of what it drives, for warnings and task names."""
     driver.__name__ = getattr(driven, "__name__", driver.__name__)
     driver.__qualname__ = getattr(driven, "__qualname__", driver.__qualname__)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import and_, or_, select
 
 from agentsight_auto.query import parameters
 from agentsight_auto.query.filter_values import Reader
@@ -39,13 +39,13 @@ INSIGHT_READERS: Mapping[str, Reader] = {
 
 
 def _over(column: Any) -> Callable[[Lifecycle, Any], Condition]:
-    return lambda life, value: column > min(max(value, -1), 2**62)
+    return lambda life, value: and_(insights.c.agent_id == life.agent_id, column > min(max(value, -1), 2**62))
 
 
 _CONDITIONS: Mapping[str, Callable[[Lifecycle, Any], Condition]] = {
     "status": lambda life, value: life.has_status(value),
     "insight": lambda life, value: life.in_list(value),
-    "country": lambda life, value: insights.c.country == value,
+    "country": lambda life, value: and_(insights.c.agent_id == life.agent_id, insights.c.country == value),
     "first_response_over_ms": _over(insights.c.first_response_ms),
     "response_over_ms": _over(insights.c.longest_response_ms),
 }
@@ -61,17 +61,16 @@ def read_insight_filters(given: Mapping[str, Any], life: Lifecycle) -> list[Memb
         InvalidQueryException: a value that cannot be read.
     """
     return [
-        _members(
-            life.agent_id, or_(*(_CONDITIONS[name](life, read(name, value)) for value in parameters.each(given[name])))
-        )
+        _members(or_(*(_CONDITIONS[name](life, read(name, value)) for value in parameters.each(given[name]))))
         for name, read in INSIGHT_READERS.items()
         if name in given
     ]
 
 
-def _members(agent_id: int, condition: Condition) -> Members:
+def _members(condition: Condition) -> Members:
+    """Return the conversations of one agent that fulfil a condition; it names the agent."""
     pk = insights.c.conversation_pk
-    joined = insights.join(conversations, conversations.c.id == pk)
-    found = select(pk).select_from(joined).where(insights.c.agent_id == agent_id, condition).correlate(None)
+    joined = insights.outerjoin(conversations, conversations.c.id == pk)  # left out where nothing of it is asked
+    found = select(pk).select_from(joined).where(condition).correlate(None)
     probe = select(pk).where(pk == conversations.c.id, condition).correlate(conversations).exists()
     return Members(probe, found, by_subquery(found), is_distinct=True)

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, case, false, func, literal_column, not_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, false, func, literal_column, not_, or_, select, union_all
 
 from agentsight_auto.events import ESCALATED_BY, RESOLVED_BY
+from agentsight_auto.query.expressions import unindexed
 from agentsight_auto.query.parameters import unreadable
 from agentsight_auto.store.schema import conversation_actions, conversations
 from agentsight_auto.store.schema_insights import ending_actions, insights
@@ -67,10 +68,14 @@ class Lifecycle:
         self.now_us = time.time_ns() // 1000 if now_us is None else now_us
         self.is_resolved = and_(self._ended_by(rules.resolving), not_(self._is_handed_over_after()))
         self.is_escalated = and_(not_(self.is_resolved), self._ended_by(rules.escalating))
-        self.is_settled = or_(self.is_resolved, self.is_escalated)
+        self.is_settled = self._ended_by([*rules.resolving, *rules.escalating])  # handed over after all is settled, too
         self.was_escalated = _columns.conversation_pk.in_(self._performed(rules.escalating))
         self.is_quiet = self._is_quiet(conversations.c.source)
         self._gave_up = or_(_is("is_left"), _is("is_failed_last"))
+        general, by_source = rules.idle_us
+        self._latest_quiet_us = self.now_us - max([general, *by_source.values()])
+        self._own = _columns.agent_id == agent_id
+        self._checked_own = unindexed(_columns.agent_id) == agent_id
 
     def status(self, source: ColumnElement[Any] = conversations.c.source) -> ColumnElement[Any]:
         """Return the expression of the status, one of `STATUSES`; `source` is where the statement has the source."""
@@ -83,20 +88,33 @@ class Lifecycle:
         )
 
     def has_status(self, status: str) -> Condition:
-        """Return the condition of one status, in a form that an index can begin with."""
+        """Return the condition of one status, in a form that the right index begins with: the rarest of it leads."""
         unsettled = not_(self.is_settled)
         conditions: Mapping[str, Condition] = {
-            "resolved": self.is_resolved,
-            "escalated": self.is_escalated,
-            "open": and_(not_(self.is_quiet), unsettled),
-            "abandoned": and_(self._gave_up, self.is_quiet, unsettled),
-            "idle": and_(self.is_quiet, not_(self._gave_up), unsettled),
+            "resolved": and_(self._checked_own, self.is_resolved),
+            "escalated": and_(self._checked_own, self.is_escalated),
+            "open": and_(self._own, _columns.last_at_us > self._latest_quiet_us, not_(self.is_quiet), unsettled),
+            "abandoned": and_(self._checked_own, self._is_among_given_up(), self.is_quiet, unsettled),
+            "idle": and_(self._own, self.is_quiet, not_(self._gave_up), unsettled),
         }
-        return and_(_columns.agent_id == self.agent_id, conditions[status])
+        return conditions[status]
 
     def in_list(self, name: str) -> Condition:
         """Return the condition of one of `LISTS`."""
-        return and_(_columns.agent_id == self.agent_id, LISTS[name](self))
+        if name in _LED_BY_IDS:
+            return and_(self._checked_own, LISTS[name](self))
+        return and_(self._own, _columns.conversation_pk > 0, LISTS[name](self))  # the whole key of the partial indexes
+
+    def _is_among_given_up(self) -> Condition:
+        """Return the condition by which both partial indexes lead."""
+        other = insights.alias("given_up").c
+        ids = (
+            select(other.conversation_pk).where(
+                other.agent_id == self.agent_id, other.conversation_pk > 0, literal_column(f"given_up.{flag} = 1")
+            )
+            for flag in ("is_left", "is_failed_last")
+        )
+        return _columns.conversation_pk.in_(union_all(*ids))
 
     def _ended_by(self, names: Sequence[str]) -> Condition:
         column = ending_actions.c
@@ -122,7 +140,7 @@ class Lifecycle:
     def _is_quiet(self, source: ColumnElement[Any]) -> Condition:
         general, by_source = self.rules.idle_us
         idle_us = case(by_source, value=source, else_=general) if by_source else general
-        return _columns.last_at_us <= self.now_us - idle_us
+        return unindexed(_columns.last_at_us) <= self.now_us - idle_us  # nearly all are
 
 
 def _is(name: str) -> Condition:
@@ -152,16 +170,18 @@ LISTS: Mapping[str, Callable[[Lifecycle], Condition]] = {
     "repeated": lambda life: literal_column("insights.repeated_count > 0"),
     "looped": lambda life: _is("is_looped"),
     "acted": lambda life: _columns.action_count > 0,
-    "failed": lambda life: _columns.error_count > 0,
+    "failed": lambda life: literal_column("insights.error_count > 0"),
     "judged": lambda life: _columns.positive_count + _columns.neutral_count + _columns.negative_count > 0,
-    "satisfied": lambda life: _columns.positive_count > 0,
-    "dissatisfied": lambda life: _columns.negative_count > 0,
+    "satisfied": lambda life: literal_column("insights.positive_count > 0"),
+    "dissatisfied": lambda life: literal_column("insights.negative_count > 0"),
     "priced": lambda life: _columns.priced_count > 0,
-    "unpriced": lambda life: _columns.unpriced_count > 0,
+    "unpriced": lambda life: literal_column("insights.unpriced_count > 0"),
     "metered": lambda life: _columns.total_tokens > 0,
     "implicit": lambda life: has_generated_id,
 }
 """The lists that the filter `insight` opens."""
+_LED_BY_IDS = frozenset({"escalated", "resolved", "abandoned"})
+"""Lists that begin with the ids of another table."""
 UNCOUNTED = frozenset({"implicit"})
 """Lists that no metric counts: what they look at is in no index that the metrics go through."""
 

@@ -72,6 +72,8 @@ class Ways(NamedTuple):
     """For walking far, where each member is better looked up in a set of all ids."""
     gather: list[Condition] | None
     """For looking up the members and sorting them, where walking may find too few; None where it cannot."""
+    few: list[Condition] | None = None
+    """For looking up all candidates, where they are known."""
 
 
 def plan_page(connection: Connection, asked: Asked) -> Ways:
@@ -79,13 +81,13 @@ def plan_page(connection: Connection, asked: Asked) -> Ways:
     ids, members = _candidates(connection, asked.members, most_texts=_SOME)
     probes = [member.probe for member in members]
     few = _FEW if all(member.is_exact for member in members) else _FEW_TEXTS
+    found = [conversations.c.id.in_(known_ids(ids or ())), *_checks(asked), *probes]
     if ids is not None and len(ids) <= few:
-        found = [conversations.c.id.in_(known_ids(ids)), *_checks(asked), *probes]
-        return Ways(found, found, found, None)
+        return Ways(found, found, found, None, found)
     own = _leading(connection, asked)
     if ids is not None:
         own = [*own, unindexed(conversations.c.id).in_(known_ids(ids))]
-        return Ways(own, [*own, *probes], [*own, *probes], None)
+        return Ways(own, [*own, *probes], [*own, *probes], None, found)
     if not members:
         return Ways(own, own, own, None)
     skip = [*own, *(unindexed(conversations.c.id).in_(member.subquery) for member in members)]

@@ -22,6 +22,7 @@ from agentsight_auto.store import (
     migration_0009_sessions,
     migration_0010_insights,
     migration_0011_search_progress,
+    migration_0012_days,
 )
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(9, "sessions", migration_0009_sessions.STATEMENTS),
     Migration(10, "insights", migration_0010_insights.STATEMENTS),
     Migration(11, "search progress", migration_0011_search_progress.STATEMENTS),
+    Migration(12, "days", migration_0012_days.STATEMENTS),
 )
 
 _RECORD_TABLE = (

@@ -66,6 +66,10 @@ insights = Table(
             ("left", "is_left = 1"),
             ("failed_last", "is_failed_last = 1"),
             ("visited", "is_used = 0"),
+            ("failed", "error_count > 0"),
+            ("satisfied", "positive_count > 0"),
+            ("dissatisfied", "negative_count > 0"),
+            ("unpriced", "unpriced_count > 0"),
         )
     ),
     Index("ix_insights_country", "agent_id", "country", "conversation_pk"),
@@ -84,3 +88,15 @@ ending_actions = Table(
 )
 
 insights_due = Table("insights_due", metadata, _conversation(), _agent())
+
+day_numbers = Table(  # removed by triggers when a conversation of the day changes, see query.board.days
+    "day_numbers",
+    metadata,
+    _agent(in_key=True),
+    Column("day", Big, primary_key=True, autoincrement=False, comment="days since 1970 (UTC) in which they began"),
+    Column("environment", Text, primary_key=True, comment="a space: the day is summed up"),
+    Column("rules", Text, nullable=False, comment="by which rules, see query.board.days.rules_key"),
+    Column("quiet_at_us", Big, nullable=False, comment="since then time changes nothing of it"),
+    Column("quarters", LargeBinary, nullable=False, comment="MessagePack"),
+    Column("document", LargeBinary, nullable=False, comment="MessagePack"),
+)

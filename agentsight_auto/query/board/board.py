@@ -20,6 +20,8 @@ from agentsight_auto.events import ESCALATED_BY, RESOLVED_BY
 from agentsight_auto.exceptions import StoreException
 from agentsight_auto.query import pages
 from agentsight_auto.query.board import actions, facets, numbers, rows, timeline
+from agentsight_auto.query.board.days import Period, sum_up
+from agentsight_auto.query.board.scope import read_period
 from agentsight_auto.query.embedded import EmbeddedBackend
 from agentsight_auto.query.filters import parse_filters
 from agentsight_auto.query.lifecycle import Lifecycle
@@ -32,6 +34,7 @@ Shape = dict[str, Any]
 _ids = IdSource()
 _PATIENCE_S = 0.25
 """Whoever looks waits no longer for somebody who writes."""
+_SUM_UP_S = 0.1
 
 
 class Board:
@@ -49,7 +52,7 @@ class Board:
     # -- the list --------------------------------------------------------------------------------------------------
 
     def conversations(self, filters: Mapping[str, Any], *, page_size: int = 25, cursor: str | None = None) -> Shape:
-        """Return one page: ``count`` (it stops at 10,000: ``count_is_exact``), ``next`` and ``previous`` cursors,
+        """Return one page: ``count`` (or more, where not ``count_is_exact``), ``next`` and ``previous`` cursors,
         ``newest`` for `newer`, and ``results``, a row a conversation.
         """  # noqa: D205
         self._examine()
@@ -139,6 +142,7 @@ class Board:
         only by the one that `times_by` names; ``behind`` counts conversations that changed and were not examined yet.
         """
         self._examine()
+        self._sum_up(filters)
         with self._database.read() as connection:
             behind = count_due(connection)
             computed = numbers.compute_metrics(
@@ -162,6 +166,12 @@ class Board:
         """Examine what changed; where the store cannot be written to just now, show what is known of it."""
         with suppress(StoreException):
             settle(self._database, wait_s=_PATIENCE_S)
+
+    def _sum_up(self, filters: Mapping[str, Any]) -> None:
+        """Sum up some days of the period, so that the next answer comes sooner."""
+        period = Period(*read_period(filters, _now_us()))
+        with suppress(StoreException):
+            sum_up(self._database, self._known["agent_id"], self._known["rules"], period, wait_s=_SUM_UP_S)
 
     def _life(self) -> Lifecycle:
         return Lifecycle(self._backend.rules, self._backend.agent_row_id)

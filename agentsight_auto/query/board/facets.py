@@ -13,7 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select
 
 from agentsight_auto._clock import iso_from_us
-from agentsight_auto.query.board.scope import read_period, scan
+from agentsight_auto.query.board.days import Period, count_by_quarter, is_plain
+from agentsight_auto.query.board.scope import open_scope, read_period, scan
+from agentsight_auto.query.board.times import QUARTER_US
 from agentsight_auto.query.filters import parse_filters
 from agentsight_auto.query.lifecycle import Lifecycle, Rules
 from agentsight_auto.query.parameters import each
@@ -126,7 +128,8 @@ def count_volume(
         InvalidQueryException: a filter that cannot be read.
     """
     from_us, until_us = read_period(filters, now_us)
-    conditions = scan(connection, parse_filters(filters, agent_id=agent_id, rules=rules))
+    scope = open_scope(connection, filters, agent_id=agent_id, rules=rules, now_us=now_us)
+    conditions = scope.conditions
     started = conversations.c.started_at_us
     if from_us is None:
         first = select(started).where(*conditions).order_by(started).limit(1)
@@ -140,16 +143,23 @@ def count_volume(
     offset = datetime.fromtimestamp(from_us / _SECOND_US, zone).utcoffset()
     shift_us = 0 if offset is None else round(offset.total_seconds()) * _SECOND_US
     origin_us = (from_us + shift_us) // width_us * width_us - shift_us
+    counts: Counter[int] = Counter()
+    stretches = [[*conditions, started >= origin_us, started <= until_us]]
+    if is_plain(scope) and not (origin_us % QUARTER_US or width_us % QUARTER_US):
+        quarters, stretches = count_by_quarter(connection, scope, Period(from_us, until_us))
+        for quarter, conversation_count in quarters.items():
+            counts[(quarter * QUARTER_US - origin_us) // width_us] += conversation_count
     place = ((started - origin_us) // width_us).label("place")
-    statement = select(place, func.count()).where(*conditions, started >= origin_us, started <= until_us)
-    counts: dict[int, int] = {row[0]: row[1] for row in connection.execute(statement.group_by(place))}
+    for stretch in stretches:
+        statement = select(place, func.count()).where(*stretch).group_by(place)
+        counts.update({row[0]: row[1] for row in connection.execute(statement)})
     count = (until_us - origin_us) // width_us + 1
     return {
         "from": iso_from_us(from_us),
         "until": iso_from_us(until_us),
         "width_s": width_us // _SECOND_US,
         "zone": str(zone),
-        "buckets": [_bucket(origin_us + number * width_us, width_us, counts.get(number, 0)) for number in range(count)],
+        "buckets": [_bucket(origin_us + number * width_us, width_us, counts[number]) for number in range(count)],
     }
 
 

@@ -15,29 +15,24 @@ from sqlalchemy import Connection, case, func, select
 
 from agentsight_auto._clock import iso_from_us
 from agentsight_auto.query import parameters
+from agentsight_auto.query.board.days import Period, gather_days, gather_days_by_quarter
+from agentsight_auto.query.board.parts import PER_HOUR, Part, fold_groups, names_of, times_of
 from agentsight_auto.query.board.scope import EXAMINED, Scope, open_scope, read_period
 from agentsight_auto.query.board.times import (
     BREAKDOWNS,
-    ORIGIN_COLUMNS,
     ORIGINS,
-    QUARTER_US,
     Times,
     quantile,
     read_times,
     with_times,
 )  # fmt: skip
-from agentsight_auto.query.definitions import METRICS, Metric, sums
+from agentsight_auto.query.definitions import METRICS, Metric
 from agentsight_auto.query.lifecycle import Rules
-from agentsight_auto.store.schema import conversation_hours, conversations
+from agentsight_auto.store.schema import conversations
 from agentsight_auto.store.schema_insights import insights
 
 _MOST_VALUES = 100
 _MOST_CUSTOMERS = 20
-_PER_HOUR = (
-    "conversations", "used_conversations", "talked_conversations", "escalated_conversations", "contained_conversations",
-    "messages", "responses", "responses_ms",
-)  # fmt: skip
-
 Sums = Mapping[str, float]
 
 
@@ -67,16 +62,23 @@ def compute_metrics(
         "now_us": now_us,
     }
     from_us, until_us = read_period(filters, now_us)
+    period = Period(from_us, until_us if filters.get("started_at_before") is not None else None)
     scope = open_scope(connection, filters, **known)
-    groups = _by_origin(connection, scope)
+    parts = list(gather_days(connection, scope, period))
+    groups = fold_groups(parts, names_of(scope.life))
     totals = _fold(sums_of for _, sums_of in groups)
-    times, times_of = read_times(connection, scope, times_by, zone)
+    times = times_of(parts)
+    times_by_value = read_times(connection, scope, times_by, zone)[1] if times_by else {}
     before = None
     if compare and from_us is not None and from_us < until_us:
         bounds = {"started_at_after": 2 * from_us - until_us - 1, "started_at_before": from_us - 1}
         earlier = {**filters, **{name: iso_from_us(max(at_us, 0)) for name, at_us in bounds.items()}}
-        before = _numbers(connection, open_scope(connection, earlier, **known)), earlier
-    by_quarter = _by_quarter(connection, scope)
+        earlier_period = Period(*(max(at_us, 0) for at_us in bounds.values()))
+        before = _numbers(connection, open_scope(connection, earlier, **known), earlier_period), earlier
+    by_quarter = [
+        (quarter, dict(zip(PER_HOUR, values, strict=True)))
+        for quarter, values in gather_days_by_quarter(connection, scope, period).items()
+    ]
     return {
         "period": {"from": None if from_us is None else iso_from_us(from_us), "until": iso_from_us(until_us)},
         "before": None
@@ -84,9 +86,9 @@ def compute_metrics(
         else {"from": before[1]["started_at_after"], "until": before[1]["started_at_before"]},
         "environments": scope.environments,
         "metrics": [_shape(metric, totals, times, None if before is None else before[0]) for metric in METRICS],
-        "by": with_times({**_origin_rows(groups), **_clock_rows(by_quarter, zone)}, times_by, times_of),
+        "by": with_times({**_origin_rows(groups), **_clock_rows(by_quarter, zone)}, times_by, times_by_value),
         "days": _days(by_quarter, zone),
-        "peak_hours": _peak_hours(connection, scope, zone),
+        "peak_hours": _peak_hours(parts, zone),
         "customers": _customers(connection, scope),
         "world": [
             {"country": row["value"], "conversations": row["conversations"]}
@@ -99,50 +101,19 @@ def compute_metrics(
 # -- reading ---------------------------------------------------------------------------------------------------------
 
 
-def _by_origin(connection: Connection, scope: Scope) -> list[tuple[tuple[Any, ...], Sums]]:
-    """Sum once by all origins together; each origin's own rows are folded from these."""
-    dimensions = list(ORIGIN_COLUMNS.values())
-    named = sums(scope.life)
-    statement = select(*dimensions, *named.values()).select_from(EXAMINED).where(*scope.conditions)
-    size = len(dimensions)
-    return [
-        (tuple(row[:size]), dict(zip(named, (value or 0 for value in row[size:]), strict=True)))
-        for row in connection.execute(statement.group_by(*dimensions))
-    ]
+def _numbers(connection: Connection, scope: Scope, period: Period) -> tuple[Sums, Times]:
+    parts = list(gather_days(connection, scope, period))
+    return _fold(sums_of for _, sums_of in fold_groups(parts, names_of(scope.life))), times_of(parts)
 
 
-def _numbers(connection: Connection, scope: Scope) -> tuple[Sums, Times]:
-    named = sums(scope.life)
-    row = connection.execute(select(*named.values()).select_from(EXAMINED).where(*scope.conditions)).one()
-    return dict(zip(named, (value or 0 for value in row), strict=True)), read_times(connection, scope)[0]
-
-
-def _by_quarter(connection: Connection, scope: Scope) -> list[tuple[int, Sums]]:
-    """Sum by the quarter of an hour in which conversations began: every time zone's hours are made of these."""
-    named = {name: value for name, value in sums(scope.life).items() if name in _PER_HOUR}
-    quarter = (conversations.c.started_at_us // QUARTER_US).label("quarter")
-    statement = select(quarter, *named.values()).select_from(EXAMINED).where(*scope.conditions).group_by(quarter)
-    return [
-        (row[0], dict(zip(named, (value or 0 for value in row[1:]), strict=True)))
-        for row in connection.execute(statement)
-    ]
-
-
-def _peak_hours(connection: Connection, scope: Scope, zone: tzinfo) -> list[dict[str, int]]:
+def _peak_hours(parts: Iterable[Part], zone: tzinfo) -> list[dict[str, int]]:
     """Count messages by weekday (0 is Monday) and hour in which they were said."""
-    hours = conversation_hours.c
-    said = func.sum(hours.human_message_count + hours.agent_message_count)
-    joined = EXAMINED.join(conversation_hours, hours.conversation_pk == conversations.c.id)
     counted: Counter[tuple[int, int]] = Counter()
-    statement = select(hours.hour, said).select_from(joined).where(*scope.conditions).group_by(hours.hour)
-    for hour, messages in connection.execute(statement):
-        moment = datetime.fromtimestamp(hour * 3600, zone)
-        counted[moment.weekday(), moment.hour] += messages
-    return [
-        {"weekday": weekday, "hour": hour, "messages": count}
-        for (weekday, hour), count in sorted(counted.items())
-        if count
-    ]
+    for part in parts:
+        for hour, messages in part.hours.items():
+            moment = datetime.fromtimestamp(hour * 3600, zone)
+            counted[moment.weekday(), moment.hour] += messages
+    return [{"weekday": weekday, "hour": hour, "messages": count} for (weekday, hour), count in sorted(counted.items())]
 
 
 def _customers(connection: Connection, scope: Scope) -> list[dict[str, Any]]:
@@ -208,7 +179,7 @@ def _days(quarters: Sequence[tuple[int, Sums]], zone: tzinfo) -> list[dict[str, 
     by_day: defaultdict[str, list[Sums]] = defaultdict(list)
     for quarter, part in quarters:
         by_day[f"{datetime.fromtimestamp(quarter * 900, zone):%Y-%m-%d}"].append(part)
-    return [{"date": day, **{name: _fold(parts)[name] for name in _PER_HOUR}} for day, parts in sorted(by_day.items())]
+    return [{"date": day, **{name: _fold(parts)[name] for name in PER_HOUR}} for day, parts in sorted(by_day.items())]
 
 
 def _value(metric: Metric, part: Sums) -> float | None:

@@ -1,6 +1,7 @@
 """What the list says of each conversation: first and last words, status, counts, the hit of a search.
 
-In: filters and a place. Out: rows, and cursors of the pages around them. Loses: counting stops at `MOST_COUNTED`.
+In: filters and a place. Out: rows, and cursors of the pages around them. Loses: counting stops at `MOST_COUNTED`, or
+where it would take long, and says so.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from sqlalchemy import Connection, Row, and_, func, or_, select
 
 from agentsight_auto._clock import iso_from_us
 from agentsight_auto.query import pages, parameters
-from agentsight_auto.query.board.scope import count_up_to
+from agentsight_auto.query.board.scope import count_listed, count_up_to
 from agentsight_auto.query.filters import parse_filters
 from agentsight_auto.query.lifecycle import LISTS, Lifecycle, Rules
-from agentsight_auto.query.plan import plan_all, plan_page
+from agentsight_auto.query.plan import plan_page
 from agentsight_auto.query.texts import contains
 from agentsight_auto.store.schema import conversations, messages
 from agentsight_auto.store.schema_insights import insights
@@ -49,14 +50,14 @@ def fetch_rows(
     size = parameters.clamp_page_size(page_size)
     page = pages.fetch_page(connection, ways, ordering=wanted.ordering, number=1, size=size, place=place)
     if place is None and page.next is None:
-        count = len(page.rows)
+        count, is_exact = len(page.rows), True
     else:
-        count = count_up_to(connection, plan_all(connection, wanted.asked), MOST_COUNTED + 1)
+        count, is_exact = count_listed(connection, wanted.asked, ways, MOST_COUNTED)
     needle = wanted.parameters.get("message_contains") or wanted.parameters.get("search")
     newest = page.rows[0] if page.rows else None
     return {
-        "count": min(count, MOST_COUNTED),
-        "count_is_exact": count <= MOST_COUNTED,
+        "count": count,
+        "count_is_exact": is_exact,
         "next": None if page.next is None else page.next.token(),
         "previous": None if page.previous is None else page.previous.token(),
         "newest": None if newest is None else {"started_at": iso_from_us(newest.started_at_us), "id": newest.id},

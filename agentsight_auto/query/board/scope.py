@@ -9,17 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, func, select
+from sqlalchemy import Connection, FromClause, and_, case, func, select
 
 from agentsight_auto.query import parameters
 from agentsight_auto.query.filters import Filters, parse_filters
 from agentsight_auto.query.lifecycle import Condition, Lifecycle, Rules
-from agentsight_auto.query.plan import plan_all
+from agentsight_auto.query.plan import WINDOW, Asked, Ways, plan_all
 from agentsight_auto.store.schema import conversations
 from agentsight_auto.store.schema_insights import insights
 
 EXAMINED: FromClause = conversations.join(insights, insights.c.conversation_pk == conversations.c.id)
 """Conversations with what was found out about them."""
+_MOST_READ = 30_000
 _OVERVIEW = frozenset({"environment", "device", "source", "language", "is_marked"})
 
 
@@ -95,3 +96,28 @@ def count_up_to(connection: Connection, conditions: list[Condition], most: int) 
     """Count conversations, and stop at `most`."""
     found = select(conversations.c.id).where(*conditions).limit(most).subquery()
     return connection.execute(select(func.count()).select_from(found)).scalar_one()
+
+
+def count_listed(connection: Connection, asked: Asked, ways: Ways, most: int) -> tuple[int, bool]:
+    """Count what matches, up to `most`, and tell whether that is all; reading stops somewhere.
+
+    Where many conversations fulfil a condition on what is in them, `_MOST_READ` of those are read, or, where several
+    things are asked, the newest `WINDOW` conversations.
+    """
+    conditions = ways.walk if ways.few is None else ways.few
+    if ways.gather is None:
+        count = count_up_to(connection, conditions, most + 1)
+        return min(count, most), count <= most
+    (member, *others) = asked.members
+    if member.is_exact and member.is_distinct and not others and not asked.exacts:
+        read = member.subquery.limit(_MOST_READ).subquery()
+        joined = select(conversations.c.id).join(read, read.c[0] == conversations.c.id).where(*asked.row_conditions)
+        found = joined.limit(most + 1).subquery()
+        count = connection.execute(select(func.count()).select_from(found)).scalar_one()
+        number = connection.execute(select(func.count()).select_from(read)).scalar_one() if count <= most else 0
+        return min(count, most), 0 < number < _MOST_READ
+    column = conversations.c
+    newest = select(column.id).where(*ways.own).order_by(column.started_at_us.desc(), column.id.desc()).limit(WINDOW)
+    matching = func.count(case((and_(*(each.probe for each in asked.members)), 1)))
+    read_number, count = connection.execute(select(func.count(), matching).where(column.id.in_(newest))).one()
+    return min(count, most), count <= most and read_number < WINDOW
