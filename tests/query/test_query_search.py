@@ -84,7 +84,16 @@ def test_every_way_finds_what_python_finds(
     expected = [f"c{number}" for number, content in enumerate(contents) if folded(needle) in folded(content)][::-1]
     few, some, most = limits
     with (
-        mock.patch.multiple(plan, _FEW_TEXTS=few, _FEW=some, _SOME=most, MOST_COUNTED=most),
+        mock.patch.multiple(
+            plan,
+            _FEW_TEXTS=few,
+            _FEW=some,
+            _SOME=most,
+            _SOME_TEXTS=most,
+            _SOME_ROWS=some,
+            _TOGETHER=most,
+            MOST_COUNTED=most,
+        ),
         mock.patch.object(counts, "MOST_COUNTED", most),
         mock.patch.object(pages, "WINDOW", 4 if few else 1),
     ):
