@@ -25,8 +25,10 @@ _FEW_TEXTS = 500
 """So many rows whose messages have to be read are looked up and sorted."""
 _FEW = 2_000
 """So many others."""
-_SOME = 20_000
+_SOME_ALONE = 8_000
 """So many candidates are fetched to tell few from many; what has more is soon met by walking."""
+_SOME = 20_000
+"""The same where several things are asked, and few may have all of them."""
 _SOME_TEXTS = 8_000
 """The same for texts."""
 _SOME_ROWS = 12_000
@@ -84,7 +86,8 @@ class Ways(NamedTuple):
 
 def plan_page(connection: Connection, asked: Asked) -> Ways:
     """Return how to fetch a page."""
-    ids, members = _candidates(connection, asked, _Limits(_SOME_ROWS, _SOME, _SOME_TEXTS))
+    exact = _SOME if _is_several(asked) else _SOME_ALONE
+    ids, members = _candidates(connection, asked, _Limits(_SOME_ROWS, exact, _SOME_TEXTS))
     probes = [member.probe for member in members]
     few = _FEW if all(member.is_exact for member in members) else _FEW_TEXTS
     found = [conversations.c.id.in_(known_ids(ids or ())), *_checks(asked), *probes]
@@ -103,8 +106,8 @@ def plan_page(connection: Connection, asked: Asked) -> Ways:
 
 def plan_all(connection: Connection, asked: Asked) -> list[Condition]:
     """Return the conditions for all that match, to be counted or gone through."""
-    several = len(asked.members) + len(asked.exacts) > 1
-    ids, members = _candidates(connection, asked, _Limits(_TOGETHER, _TOGETHER if several else _SOME, MOST_COUNTED))
+    exact = _TOGETHER if _is_several(asked) else _SOME_ALONE
+    ids, members = _candidates(connection, asked, _Limits(_TOGETHER, exact, MOST_COUNTED))
     probes = [member.probe for member in members]
     if ids is not None:
         return [conversations.c.id.in_(known_ids(ids)), *_checks(asked), *probes]
@@ -112,6 +115,10 @@ def plan_all(connection: Connection, asked: Asked) -> list[Condition]:
     if not all(member.is_exact for member in members) and _is_few(connection, own):
         return [*own, *probes]
     return [*own, *(unindexed(conversations.c.id).in_(member.subquery) for member in members)]
+
+
+def _is_several(asked: Asked) -> bool:
+    return len(asked.members) + len(asked.exacts) > 1
 
 
 def _is_few(connection: Connection, own: Sequence[Condition]) -> bool:
@@ -146,16 +153,16 @@ def _candidates(connection: Connection, asked: Asked, limits: _Limits) -> tuple[
             return ids, still_asked
     if len(asked.exacts) + (ids is not None) < 2 or (ids is not None and len(ids) <= _FEW):
         return ids, still_asked
-    sets = [] if ids is None else [ids]
-    for most in (_SOME_ROWS, limits.rows):  # once one of them is known to be rare, larger ones are worth it
-        for exact in asked.exacts if sets or most == _SOME_ROWS else ():
+    found_sets: dict[int, set[int]] = {} if ids is None else {-1: ids}
+    for most in dict.fromkeys((_SOME_ROWS, limits.rows)):
+        for place, exact in enumerate(asked.exacts):
             of_value = select(conversations.c.id).where(conversations.c.agent_id == asked.agent_id, exact.found())
-            rows = by_subquery(of_value)(connection, most)
+            rows = None if place in found_sets else by_subquery(of_value)(connection, most)
             if rows is not None:
-                sets.append(rows)
-        if len(sets) > 1:
+                found_sets[place] = rows
+        if len(found_sets) != 1:  # where one is rare, larger ones are worth it
             break
-    return (set.intersection(*sets) if len(sets) > 1 else ids), still_asked
+    return (set.intersection(*found_sets.values()) if len(found_sets) > 1 else ids), still_asked
 
 
 def _checks(asked: Asked) -> list[Condition]:
