@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import argparse
 import platform
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from rich.text import Text
 
+from agentsight_auto._clock import iso_from_us
 from agentsight_auto._opening import describe_target
-from agentsight_auto._settings import load_settings
+from agentsight_auto._settings import Settings, load_settings
 from agentsight_auto._version import __version__
 from agentsight_auto.cli.command import FAILED, FINE, Command, Invocation
 from agentsight_auto.cli.examination import Examination
 from agentsight_auto.cli.output import Output
 from agentsight_auto.cli.recorded_text import one_line
 from agentsight_auto.cli.settings_origin import describe_settings, misspelt_variables
-from agentsight_auto.cli.wording import counted, duration, size
+from agentsight_auto.cli.wording import counted, duration, local_time, size
 from agentsight_auto.deliver.rejected import Rejected
 from agentsight_auto.integrations import registry
+from agentsight_auto.integrations.report import read_reports
 
 _RETRY_WAIT_S = 30.0
 _CLOSE_WAIT_S = 2.0
 _LABEL_WIDTH = 12
+_PROGRAMS_SHOWN = 5
+_STATES = (registry.ACTIVE, registry.WAITING, registry.SKIPPED)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +38,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(invocation: Invocation) -> int:
     home = getattr(invocation.arguments, "home", None)
     settings = load_settings({"home": home})
+    registry.default.reporter.is_silent = True  # this is no program that records
     registry.follow_settings(settings)
     retried = _retry(invocation) if invocation.arguments.retry else None
     examination = Examination(settings)
@@ -46,6 +52,7 @@ def _run(invocation: Invocation) -> int:
         "attachments": examination.look_at_attachments(),
         "sqlite": examination.look_at_sqlite(),
         "integrations": _integrations(),
+        "programs": _programs(settings),
         "env_file": settings.env_file,
         "settings": describe_settings(settings, home_given=home is not None),
         "retried": retried,
@@ -65,6 +72,20 @@ def _run(invocation: Invocation) -> int:
 def _integrations() -> list[dict[str, Any]]:
     """Say of each integration which version is here, and what a program with the same settings would do with it."""
     return [status._asdict() for status in registry.default.status()]
+
+
+def _programs(settings: Settings) -> list[dict[str, Any]]:
+    """Say what became of the integrations in the programs that ran lately, or run now."""
+    return [
+        {
+            "program": report.program,
+            "pid": report.pid,
+            "is_running": report.is_running,
+            "at": iso_from_us(report.at_us),
+            "integrations": [one._asdict() for one in report.integrations if one.state != registry.OFF],
+        }
+        for report in read_reports(Path(settings.home))
+    ]
 
 
 def _retry(invocation: Invocation) -> dict[str, int]:
@@ -97,6 +118,7 @@ class _Report:
         self._line("attachments", _attachments_text(findings["attachments"]))
         self._print_outbox(findings["outbox"])
         self._print_integrations(findings["integrations"])
+        self._print_programs(findings["programs"])
         self._print_settings(findings)
         retried = findings["retried"]
         if retried is not None:
@@ -146,6 +168,22 @@ class _Report:
         absent = [one["name"] for one in found if one["version"] is None and one["reason"] is not None]
         if absent:
             self._line("", f"not installed: {', '.join(absent)}")
+
+    def _print_programs(self, programs: list[dict[str, Any]]) -> None:
+        """Print what is active in the latest programs, and what was skipped and why."""
+        for program in programs[:_PROGRAMS_SHOWN]:
+            life = {True: ", running", False: ", ended", None: ""}[program["is_running"]]
+            self._line(
+                "program", f"{program['program']}  (process {program['pid']}{life}, as of {local_time(program['at'])})"
+            )
+            states = {state: [one for one in program["integrations"] if one["state"] == state] for state in _STATES}
+            for state in (registry.ACTIVE, registry.WAITING):
+                if states[state]:
+                    named = (f"{one['name']} {one['version'] or ''}".strip() for one in states[state])
+                    self._line("", f"{state}: {', '.join(named)}")
+            for one in states[registry.SKIPPED]:
+                if one["version"] is not None:
+                    self._line("", f"{one['name']} {one['version']} skipped: {one['reason']}", style="yellow")
 
     def _print_settings(self, findings: dict[str, Any]) -> None:
         self._line(".env", findings["env_file"] or "none")

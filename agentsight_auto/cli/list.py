@@ -12,13 +12,25 @@ from rich.text import Text
 
 from agentsight_auto.cli.command import FINE, Command, Invocation
 from agentsight_auto.cli.filters import add_filters, filters_of
+from agentsight_auto.cli.output import Output
 from agentsight_auto.cli.recorded_text import one_line
-from agentsight_auto.cli.wording import counted, duration, local_time, milliseconds_between
+from agentsight_auto.cli.wording import cost_in_short, counted, duration, local_time, milliseconds_between
 from agentsight_auto.interchange.csv_format import kind_of
 from agentsight_auto.query.backend import Backend
 
-_COLUMNS = ("conversation", "started", "from", "customer", "messages", "actions", "duration", "feedback", "mark")
-_NUMBERS = ("messages", "actions", "duration")
+_COLUMNS = (
+    "conversation",
+    "started",
+    "from",
+    "customer",
+    "messages",
+    "actions",
+    "duration",
+    "cost",
+    "feedback",
+    "mark",
+)
+_NUMBERS = ("messages", "actions", "duration", "cost")
 _FIXED = ("started", *_NUMBERS)
 _LONGEST_CELL = 60
 _LARGEST_PAGE = 100
@@ -61,7 +73,7 @@ def _show_page(invocation: Invocation, page: dict[str, Any]) -> None:
     if not page["results"]:
         output.print("No conversation matches." if filters_of(arguments) else "There are no conversations yet.")
         return
-    output.table(_COLUMNS, [_row(conversation) for conversation in page["results"]], right=_NUMBERS, fixed=_FIXED)
+    _print_table(output, page["results"])
     size = min(max(arguments.page_size, 1), _LARGEST_PAGE)
     pages = -(-page["count"] // size)
     output.print()
@@ -83,7 +95,7 @@ def _list_all(invocation: Invocation, backend: Backend, filters: dict[str, Any])
                 total += 1
             continue
         if results:
-            output.table(_COLUMNS, [_row(conversation) for conversation in results], right=_NUMBERS, fixed=_FIXED)
+            _print_table(output, results)
         total += len(results)
     if output.is_json:
         output.write(b"" if total else b'{"results":[')
@@ -91,6 +103,19 @@ def _list_all(invocation: Invocation, backend: Backend, filters: dict[str, Any])
     else:
         output.print()
         output.print(f"{counted(total, 'conversation')}.")
+
+
+def _print_table(output: Output, conversations: Sequence[dict[str, Any]]) -> None:
+    """Print a table; without a column that would be empty because no model was called."""
+    hidden = set() if any(conversation.get("cost") for conversation in conversations) else {"cost"}
+    shown = [name for name in _COLUMNS if name not in hidden]
+    rows = [[cells[name] for name in shown] for cells in map(_cells, conversations)]
+    output.table(
+        shown,
+        rows,
+        right=[name for name in _NUMBERS if name in shown],
+        fixed=[name for name in _FIXED if name in shown],
+    )
 
 
 def _pages(backend: Backend, filters: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -119,7 +144,7 @@ def _next_command(argv: Sequence[str], page: int) -> str:
     return shlex.join(["agentsight-auto", *kept, "--page", str(page)])
 
 
-def _row(conversation: dict[str, Any]) -> list[Text]:
+def _cells(conversation: dict[str, Any]) -> dict[str, Text]:
     messages = conversation["messages"]
     said = sum(message["sender"] in _SAID_BY and kind_of(message) == "message" for message in messages)
     logs = [log for message in messages for log in message["action_logs"]]
@@ -129,17 +154,18 @@ def _row(conversation: dict[str, Any]) -> list[Text]:
         actions.append(f" ({failed} failed)", style="red")
     lasted_ms = milliseconds_between(conversation["started_at"], conversation["ended_at"])
     origin = "/".join(part for part in (conversation["source"], conversation["device"]) if part)
-    return [
-        _cell(conversation["conversation_id"], "bold", limit=None),
-        _cell(local_time(conversation["started_at"])),
-        _cell(origin),
-        _cell(conversation["customer_id"]),
-        Text(str(said)),
-        actions,
-        _cell(duration(lasted_ms)),
-        _feedback(conversation["feedbacks"]),
-        _mark(conversation),
-    ]
+    return {
+        "conversation": _cell(conversation["conversation_id"], "bold", limit=None),
+        "started": _cell(local_time(conversation["started_at"])),
+        "from": _cell(origin),
+        "customer": _cell(conversation["customer_id"]),
+        "messages": Text(str(said)),
+        "actions": actions,
+        "duration": _cell(duration(lasted_ms)),
+        "cost": _cell(cost_in_short(conversation.get("cost"))),
+        "feedback": _feedback(conversation["feedbacks"]),
+        "mark": _mark(conversation),
+    }
 
 
 def _cell(text: str | None, style: str = "", *, limit: int | None = _LONGEST_CELL) -> Text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from agentsight_auto._clock import parse_moment
 
@@ -64,3 +65,12 @@ def size(size_bytes: int | None) -> str:
 def counted(number: int, singular: str, plural: str | None = None) -> str:
     """Return a number with its noun: ``1 conversation``, ``1,490 messages``."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def cost_in_short(cost: dict[str, Any] | None) -> str:
+    """Return what a conversation cost: ``$0.000360``, ``≥ $0.000360`` if some calls have no price, or ``unpriced``."""
+    if cost is None:
+        return ""
+    if cost["cost_usd"] is None:
+        return "unpriced"
+    return f"{'≥ ' if cost['unpriced_calls'] else ''}${cost['cost_usd']:.6f}"

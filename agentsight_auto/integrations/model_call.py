@@ -19,7 +19,7 @@ from ..capture import arguments
 from ..capture.current import frame_for_recording, live_frame
 from ..capture.frames import Frame
 from ..snapshot import bounded_text, describe_error, snapshot
-from . import cost, options
+from . import cost, options, registry
 from .replies import Reply, Request, newest
 
 KIND = "model_call"
@@ -241,6 +241,8 @@ def start_call(integration: str, read: Callable[[], Request | None], *, begins: 
         frame = frame_for_recording(runtime, hold=False)
     if not frame.conversation.is_recording:
         return None
+    if registry.default.reporter.is_due:
+        registry.default.reporter.write()
     request = read()
     if request is None:
         return None

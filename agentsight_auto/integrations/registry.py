@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import wrapt
 
@@ -24,6 +24,7 @@ from ..exceptions import ConfigurationException
 from . import options
 from .catalogue import CATALOGUE, Integration
 from .patches import Patches
+from .report import Reporter, Status
 
 logger = logging.getLogger("agentsight_auto")
 
@@ -31,16 +32,6 @@ OFF, WAITING, ACTIVE, SKIPPED = "off", "waiting for its import", "active", "skip
 
 TOKEN_HANDLERS = {"langchain": "langchain", "llamaindex": "llama_index"}
 """Values of ``AGENTSIGHT_TOKEN_HANDLER_TYPE`` and the integrations that they mean."""
-
-
-class Status(NamedTuple):
-    """What became of one integration in this process."""
-
-    name: str
-    state: str
-    version: str | None
-    oldest: str
-    reason: str | None
 
 
 class Registry:
@@ -53,6 +44,7 @@ class Registry:
         self._hooked: set[str] = set()
         self._installed: dict[str, Patches] = {}
         self._skipped: dict[str, str] = {}
+        self.reporter = Reporter(self.status)
 
     def names(self, given: Iterable[str], exclude: Iterable[str]) -> list[str]:
         """Return the integrations that are meant: those given, or all that are installed by default.
@@ -93,10 +85,15 @@ class Registry:
                 patches = self._installed.pop(name, None)
                 if patches is not None:
                     patches.undo()
+                    self.reporter.change()
 
     def status(self) -> list[Status]:
         """Return every integration with its state, the version found, and why it was skipped."""
         return [self._status(integration) for integration in self.catalogue.values()]
+
+    def status_of(self, names: Iterable[str]) -> list[Status]:
+        """Return the state of some integrations, in the order of their names' list."""
+        return [self._status(self.catalogue[name]) for name in names]
 
     def active(self) -> list[str]:
         """Return the names of what is installed or waits for its import."""
@@ -141,9 +138,11 @@ class Registry:
                 self._skip(name, f"it does not fit version {version}: {type(error).__name__}: {error}")
                 return
             self._installed[name] = patches
+            self.reporter.change()
 
     def _skip(self, name: str, reason: str) -> None:
         self._skipped[name] = reason
+        self.reporter.change()
         logger.warning("agentsight-auto: the integration %s is skipped: %s", name, reason)
 
 
@@ -180,11 +179,14 @@ def instrument(
     exclude: Iterable[str] = (),
     capture_messages: bool | None = None,
     implicit_conversations: bool | None = None,
-) -> None:
+) -> list[Status]:
     """Let the libraries that are imported, now or later, record by themselves.
 
     Without names all are installed that record by default; see docs/integrations.md for the list. Imports none of
     them. Calling it again adds to what is installed.
+
+    Returns:
+        What became of each so far: ``active``, ``waiting for its import`` or ``skipped``, with version and reason.
 
     Args:
         names: integrations to install, by name.
@@ -200,6 +202,7 @@ def instrument(
     options.change(capture_messages=capture_messages, implicit_conversations=implicit_conversations)
     options.records_tokens_alone.difference_update(chosen)
     default.install(chosen)
+    return default.status_of(chosen)
 
 
 def uninstrument(*names: str) -> None:
@@ -229,3 +232,4 @@ def follow_settings(settings: Settings) -> None:
     if handler in default.catalogue and handler not in default.active():
         options.records_tokens_alone.add(handler)
         default.install([handler])
+    default.reporter.write()

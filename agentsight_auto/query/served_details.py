@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from agentsight_auto.query.actions import action_ids
 from agentsight_auto.query.conversations import Shape
 from agentsight_auto.query.feedbacks import votes
-from agentsight_auto.query.token_usage import UNPRICED, models_of
+from agentsight_auto.query.token_usage import cost_text, models_of
 
 
 def fill_conversations(connection: Connection, agent_id: int, shapes: Sequence[Shape]) -> None:
@@ -22,7 +22,10 @@ def fill_conversations(connection: Connection, agent_id: int, shapes: Sequence[S
     models = models_of(connection, [shape["id"] for shape in counted])
     for shape in counted:
         if shape["id"] in models:
-            shape["token_usage"] |= {"models": models[shape["id"]], "cost_sources": [UNPRICED]}
+            used = models[shape["id"]]
+            sources = sorted({model["cost_source"] for model in used})
+            cost = cost_text((shape["cost"] or {}).get("cost_usd"))
+            shape["token_usage"] |= {"models": used, "cost_sources": sources, "cost_usd": cost}
 
 
 def fill_messages(connection: Connection, agent_id: int, messages: Sequence[Shape]) -> None:

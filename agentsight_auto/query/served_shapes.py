@@ -73,7 +73,7 @@ def dress_feedback(feedback: Shape, row: Row[Any]) -> Shape:
 
 
 def dress_token_usage(totals: Shape | None) -> Shape | None:
-    """Add the newer clients' form of the totals; nothing is priced here."""
+    """Add the newer clients' form of the totals; without known models nothing has a price."""
     if totals is None:
         return None
     counted = {name: value for name, value in totals.items() if value or name == "total_tokens"}

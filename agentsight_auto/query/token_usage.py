@@ -1,6 +1,8 @@
 """Read token usage: one row per turn and model, and one per report of the clients that know no turns.
 
-In: filters of a URL. Out: the documented shapes. Loses: nothing. Nothing is priced here: every row is ``unpriced``.
+In: filters of a URL. Out: the documented shapes. Loses: nothing.
+Nothing is priced here. What an integration told of a call is ``reported``: model, cost, cached tokens. A row
+whose cost nobody told is ``unpriced``: the documented text of nothing stands there, and sums count it as unpriced.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Float, Row, Select, cast, false, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Float, Row, Select, case, cast, false, func, literal, select
 
 from agentsight_auto._clock import iso_from_us
 from agentsight_auto.exceptions import InvalidQueryException
@@ -28,10 +30,10 @@ FILTERS = (
 GROUPS = ("model", "conversation", "day")
 CURRENCIES = ("usd", "eur")
 NO_COST = "0.00000000"
-UNPRICED = "unpriced"
+REPORTED, UNPRICED = "reported", "unpriced"
 UNKNOWN_MODEL = "unknown"
 
-_COST_SOURCES = ("backend", "reported", UNPRICED)
+_COST_SOURCES = ("backend", REPORTED, UNPRICED)
 _BASE = ("prompt_tokens", "completion_tokens", "embedding_tokens", "total_tokens")
 _SUMMED = (
     "prompt_tokens", "completion_tokens", "embedding_tokens", "cache_read_tokens", "cache_write_tokens", "total_tokens",
@@ -40,6 +42,17 @@ _DAY_US = 86_400_000_000
 _MOST_GROUPS = 10_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
+
+def _number_told(name: str) -> ColumnElement[Any]:
+    """What an integration told of the call in its metadata; null for what is no number."""
+    path = f"$.{name}"
+    is_number = func.json_type(token_usages.c.metadata, path).in_(("integer", "real"))
+    return case((is_number, func.json_extract(token_usages.c.metadata, path)))
+
+
+_model = func.coalesce(model_usages.c.model, func.json_extract(token_usages.c.metadata, "$.model"))
+_cost = _number_told("cost_usd")
+_source = case((_cost.is_(None), literal(UNPRICED)), else_=literal(REPORTED))
 _started_at = func.coalesce(model_usages.c.started_at_us, token_usages.c.at_us)
 _ended_at = func.coalesce(model_usages.c.ended_at_us, token_usages.c.at_us)
 _incomplete = func.coalesce(model_usages.c.incomplete, false())
@@ -48,7 +61,7 @@ _ORDERABLE: Mapping[str, ColumnElement[Any]] = {
     "started_at": _started_at,
     "ended_at": _ended_at,
     "total_tokens": token_usages.c.total_tokens,
-    "cost_usd": token_usages.c.id,  # all cost the same: nothing
+    "cost_usd": func.coalesce(_cost, 0.0),
     "id": token_usages.c.id,
 }
 
@@ -76,13 +89,15 @@ def summarise(database: Database, agent_id: int, given: Mapping[str, str]) -> Sh
     group_by = _choice(given, "group_by", GROUPS)
     currency = _choice(given, "currency", CURRENCIES)
     group: ColumnElement[Any] = {
-        "model": func.coalesce(model_usages.c.model, literal(UNKNOWN_MODEL)),
+        "model": func.coalesce(_model, literal(UNKNOWN_MODEL)),
         "conversation": conversations.c.conversation_id,
         "day": _started_at // _DAY_US,
     }[group_by]
     # as floats: a sum of integers that passes 64 bits would be an error
     sums = [func.sum(cast(_counter(name), Float)).label(name) for name in _SUMMED]
-    numbers = [func.sum(_calls).label("calls"), func.count().label("rows"), *sums]
+    unpriced = func.sum(case((_cost.is_(None), _calls), else_=0)).label("unpriced_calls")
+    costs = func.coalesce(func.sum(_cost), 0.0).label("cost_usd")
+    numbers = [func.sum(_calls).label("calls"), func.count().label("rows"), unpriced, costs, *sums]
     query = _joined([group.label("group_value"), *numbers]).where(*_conditions(agent_id, given)).group_by(group)
     order = group.asc() if group_by == "day" else func.sum(cast(token_usages.c.total_tokens, Float)).desc()
     with database.read() as connection:
@@ -91,18 +106,24 @@ def summarise(database: Database, agent_id: int, given: Mapping[str, str]) -> Sh
 
 
 def models_of(connection: Connection, keys: Sequence[int]) -> dict[int, list[Shape]]:
-    """Return, by conversation, what each model used; only where models are known."""
+    """Return, by conversation, what each model used, priced and unpriced calls apart; only where models are known."""
     used: dict[int, list[Shape]] = {}
     counters = [func.sum(cast(_counter(name), Float)).label(name) for name in (*_BASE, *EXTRA)]
-    query = _joined([token_usages.c.conversation_pk, model_usages.c.model, *counters]).where(
-        token_usages.c.conversation_pk.in_(keys), model_usages.c.model.is_not(None)
+    told = (_model.label("model"), _source.label("cost_source"), func.sum(_cost).label("cost_usd"))
+    query = _joined([token_usages.c.conversation_pk, *told, *counters]).where(
+        token_usages.c.conversation_pk.in_(keys), _model.is_not(None)
     )
-    columns = token_usages.c.conversation_pk, model_usages.c.model
+    columns = token_usages.c.conversation_pk, _model, _source
     for row in connection.execute(query.group_by(*columns).order_by(*columns)):
         counted = {name: int(getattr(row, name)) for name in (*_BASE, *EXTRA)}
-        shape = {"model": row.model, "cost_source": UNPRICED, "cost_usd": NO_COST, **counted}
+        shape = {"model": row.model, "cost_source": row.cost_source, "cost_usd": cost_text(row.cost_usd), **counted}
         used.setdefault(row.conversation_pk, []).append(shape)
     return used
+
+
+def cost_text(cost_usd: float | None) -> str:
+    """Return a cost as the documented decimal text."""
+    return NO_COST if cost_usd is None else f"{cost_usd:.8f}"
 
 
 def _joined(columns: Iterable[ColumnElement[Any]]) -> Select[Any]:
@@ -117,14 +138,16 @@ def _joined(columns: Iterable[ColumnElement[Any]]) -> Select[Any]:
 
 def _columns() -> list[ColumnElement[Any]]:
     own = [token_usages.c[name] for name in ("id", "conversation_pk", *_BASE)]
-    extra: list[ColumnElement[Any]] = [func.coalesce(model_usages.c[name], 0).label(name) for name in EXTRA]
+    extra: list[ColumnElement[Any]] = [_counter(name).label(name) for name in EXTRA]
     return [
         *own,
         *extra,
         conversations.c.conversation_id,
         conversations.c.environment,
         model_usages.c.turn_id,
-        model_usages.c.model,
+        _model.label("model"),
+        _cost.label("cost_usd"),
+        _source.label("cost_source"),
         model_usages.c.incomplete_reason,
         _incomplete.label("incomplete"),
         _calls.label("calls"),
@@ -140,18 +163,18 @@ def _conditions(agent_id: int, given: Mapping[str, str]) -> list[ColumnElement[b
     if "turn_id" in given:
         conditions.append(model_usages.c.turn_id == given["turn_id"])
     if "model" in given:
-        conditions.append(model_usages.c.model == given["model"])
+        conditions.append(_model == given["model"])
     if "incomplete" in given:
         conditions.append(_incomplete.is_(parameters.read_flag("incomplete", given["incomplete"])))
     if "cost_source" in given:
         source = parameters.read_choice("cost_source", given["cost_source"], _COST_SOURCES)
-        conditions += [] if source == UNPRICED else [false()]
+        conditions.append(false() if source == "backend" else _source == source)
     return conditions
 
 
 def _counter(name: str) -> ColumnElement[Any]:
     if name in EXTRA:
-        return func.coalesce(model_usages.c[name], 0)
+        return func.coalesce(model_usages.c[name], _number_told(name), 0)
     column: ColumnElement[Any] = token_usages.c[name]
     return column
 
@@ -173,9 +196,9 @@ def _shape(row: Row[Any]) -> Shape:
         "turn_id": row.turn_id,
         "model": row.model,
         **{name: getattr(row, name) for name in (*_BASE, *EXTRA)},
-        "cost_usd": NO_COST,
-        "cost_usd_reported": NO_COST,
-        "cost_source": UNPRICED,
+        "cost_usd": cost_text(row.cost_usd),
+        "cost_usd_reported": cost_text(row.cost_usd),
+        "cost_source": row.cost_source,
         "calls": row.calls,
         "unreported_calls": row.unreported_calls,
         "incomplete": bool(row.incomplete),
@@ -190,4 +213,5 @@ def _sum_shape(row: Row[Any], group_by: str) -> Shape:
     if group_by == "day":
         group = (_EPOCH + timedelta(days=group)).date().isoformat()
     counted = {name: int(getattr(row, name)) for name in _SUMMED}
-    return {"group": group, "calls": row.calls, "rows": row.rows, **counted, "cost_usd": 0.0}
+    cost = {"cost_usd": round(row.cost_usd, 12), "unpriced_calls": row.unpriced_calls}
+    return {"group": group, "calls": row.calls, "rows": row.rows, **counted, **cost}

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from agentsight_auto.cli import examination
 from agentsight_auto.deliver.rejected import Rejected, RejectedEvent
 from agentsight_auto.events import encode_event
 
-from .support import Cli
+from .support import ROOT, Cli
 
 NOW_US = 1_767_225_600_000_000
 KEY = "ags_0123456789abcdef0123456789abcdef_abcdef"
@@ -264,3 +266,52 @@ def test_a_home_that_cannot_be_made_is_explained(cli: Cli) -> None:
         failed = cli(*command)
         assert failed.code == 1
         assert len(failed.err.strip().splitlines()) == 1
+
+
+_PROGRAM = """
+import sys, types, agentsight_auto
+from agentsight_auto import conversation
+sys.path.insert(0, {folder!r})
+states = agentsight_auto.instrument("threads", "mcp", "celery")
+assert [(one.name, one.state) for one in states][0] == ("threads", "active")
+with conversation("c") as chat:
+    chat.track_human_message("hello")
+try:
+    import mcp.client.session
+except ImportError:
+    pass
+assert agentsight_auto.flush().pending == 0
+"""
+
+
+def test_what_became_of_the_integrations_of_a_program_is_told(cli: Cli, home: Path, tmp_path: Path) -> None:
+    """Of one that has ended, in this environment or another: what was active, and what was skipped and why."""
+    for name in ("mcp/__init__.py", "mcp/client/__init__.py", "mcp/client/session.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    found = tmp_path / "mcp-0.9.dist-info" / "METADATA"
+    found.parent.mkdir()
+    found.write_text("Metadata-Version: 2.1\nName: mcp\nVersion: 0.9\n")
+    program = tmp_path / "agent.py"
+    program.write_text(_PROGRAM.format(folder=str(tmp_path)))
+    environment = {**os.environ, "AGENTSIGHT_HOME": str(home), "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+    done = subprocess.run([sys.executable, str(program)], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    told = cli("doctor", "--json").json["programs"]
+    assert [(one["program"], one["is_running"]) for one in told] == [(str(program), False)]
+    states = {one["name"]: one for one in told[0]["integrations"]}
+    assert states["threads"]["state"] == "active"
+    assert states["mcp"]["state"] == "skipped"
+    assert "0.9 is older than" in states["mcp"]["reason"]
+    out = cli("doctor").out
+    assert f"process {told[0]['pid']}, ended" in out
+    assert "active: threads" in out
+    assert "mcp 0.9 skipped" in out
+
+
+def test_doctor_itself_is_no_program(cli: Cli, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking writes nothing, even where the settings would install integrations."""
+    home.mkdir(exist_ok=True)
+    monkeypatch.setenv("AGENTSIGHT_INSTRUMENT", "threads")
+    assert cli("doctor", "--json").json["programs"] == []
+    assert not (home / "integrations").exists()

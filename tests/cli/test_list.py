@@ -215,3 +215,25 @@ def test_disabled_recording_can_still_be_read(
     tell(events.ConversationStarted(event_id(1), "c", NOW_US))
     monkeypatch.setenv("AGENTSIGHT_DISABLED", "1")
     assert found(cli) == ["c"]
+
+
+def test_the_cost_of_model_calls_is_a_column_where_there_are_any(
+    cli: Cli, tell: Callable[..., None], recorded: None
+) -> None:
+    """Dollars, a lower bound where some calls have no price, and never nothing for what is unpriced."""
+    assert "cost" not in cli("list").out.splitlines()[0].split()
+    priced, unpriced = {"model": "gpt-4o-mini", "cost_usd": 0.00042}, {"model": "ours"}
+    counters = (100, 20, 120, 0)
+    tell(
+        events.TokenUsage(event_id(20), "rich", NOW_US + 9, *counters, priced),
+        events.TokenUsage(event_id(21), "rich", NOW_US + 10, *counters, unpriced),
+        events.TokenUsage(event_id(22), "plain", NOW_US + 86_400_000_001, *counters, unpriced),
+        events.TokenUsage(event_id(23), "exact", NOW_US, *counters, priced),
+        events.TokenUsage(event_id(24), "counted", NOW_US, *counters, None),
+    )
+    lines = {line.split()[0]: line for line in cli("list").out.splitlines() if line.strip()}
+    assert "cost" in lines["conversation"].split()
+    assert "≥ $0.000420" in lines["rich"]
+    assert "unpriced" in lines["plain"]
+    assert ("$0.000420" in lines["exact"], "≥" in lines["exact"]) == (True, False)
+    assert "$" not in lines["counted"] + lines["plain"]

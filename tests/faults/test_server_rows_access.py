@@ -354,12 +354,15 @@ def test_s06_no_json_breaks_the_server(row: Row, served: Served) -> None:
     large = {
         "1 MB key": {"k" * 1_000_000: 1},
         "10**5 keys": {f"key {number}": number for number in range(100_000)},
+        "10**6 keys": {f"{number}": number for number in range(row.rounds(quick=1, full=1_000_000))},
     }
     dropped = 0
     for document in large.values():
         body = {"content": "x", "sender": "agent", "conversation_id": "c", "metadata": document}
         dropped += client.post("/api/track/", body).status_code >= 500
-    row.provoke(f"{len(_bodies())} bad bodies on every writing route, {asked} requests; a key of 1 MB, 100,000 keys")
+    row.provoke(
+        f"{len(_bodies())} bad bodies on every writing route, {asked} requests; a key of 1 MB, 10^5 and 10^6 keys"
+    )
     row.figure("4xx", asked="100 %", reached=f"{refused}/{asked}", holds=refused == asked)
     row.figure("5xx for large documents", asked="0", reached=dropped, holds=dropped == 0)
     examples = row.rounds(quick=40, full=1_000)

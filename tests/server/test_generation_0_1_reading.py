@@ -218,6 +218,47 @@ def test_a_row_of_token_usage_has_all_documented_keys(filled: Client) -> None:
     assert (row["cost_usd"], row["cost_source"], row["incomplete_reason"]) == ("0.00000000", "unpriced", "deadline")
 
 
+def test_what_a_call_cost_is_told_and_no_price_is_no_zero(client: Client) -> None:
+    """Rows, sums and the conversation: priced calls are reported, the others unpriced, and no sum mixes them up."""
+
+    def use(number: int, **told: Any) -> None:
+        counters = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120, "delta": True}
+        fields = {"action_name": "token_usage", "conversation_id": "c", "timestamp": at(number)}
+        assert client.post("/api/action_logs/", {**fields, "metadata": {**counters, **told}}).status_code == 201
+
+    use(1, model="gpt-4o-mini", cost_usd=0.00042, cache_read_tokens=40)
+    use(2, model="gpt-4o-mini")
+    use(3, model="ours", cost_usd="cheap")
+    rows = listed(client, USAGE, ordering="started_at")
+    told = [(row["model"], row["cost_usd"], row["cost_source"], row["cache_read_tokens"]) for row in rows]
+    assert told == [
+        ("gpt-4o-mini", "0.00042000", "reported", 40),
+        ("gpt-4o-mini", "0.00000000", "unpriced", 0),
+        ("ours", "0.00000000", "unpriced", 0),
+    ]
+    assert [row["model"] for row in listed(client, USAGE, cost_source="unpriced", model="ours")] == ["ours"]
+    assert [row["cost_usd"] for row in listed(client, USAGE, cost_source="reported")] == ["0.00042000"]
+    assert listed(client, USAGE, ordering="-cost_usd")[0]["cost_source"] == "reported"
+    sums = client.get("/api/token-usage/summary/").json()["results"]
+    assert [(row["group"], row["calls"], row["unpriced_calls"], row["cost_usd"]) for row in sums] == [
+        ("gpt-4o-mini", 2, 1, 0.00042),
+        ("ours", 1, 1, 0.0),
+    ]
+    whole = client.get(f"/api/conversations/{rows[0]['conversation']}/").json()
+    assert (whole["cost"]["cost_usd"], whole["cost"]["priced_calls"], whole["cost"]["unpriced_calls"]) == (
+        0.00042,
+        1,
+        2,
+    )
+    usage = whole["token_usage"]
+    assert (usage["cost_usd"], usage["cost_sources"]) == ("0.00042000", ["reported", "unpriced"])
+    assert [(model["model"], model["cost_source"], model["cost_usd"]) for model in usage["models"]] == [
+        ("gpt-4o-mini", "reported", "0.00042000"),
+        ("gpt-4o-mini", "unpriced", "0.00000000"),
+        ("ours", "unpriced", "0.00000000"),
+    ]
+
+
 def test_token_usage_is_summed_by_model_conversation_and_day(filled: Client) -> None:
     """With the filters of the list; usage that older clients report is in the sums, under an unknown model."""
     told = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
