@@ -17,20 +17,24 @@ Importing opens nothing and starts nothing.
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from . import _runtime
 from ._guard import guarded
 from ._version import __version__
-from .api import AgentSightAPI, agentsight_api
-from .async_api import AsyncAgentSightAPI
 from .capture.action import track_action
 from .capture.conversation import conversation, current_conversation
-from .capture.propagation import propagate
 from .deliver.report import FlushReport
-from .integrations.registry import follow_settings, instrument, uninstrument
-from .manager import ConversationManager, conversation_manager
-from .tracker import ConversationTracker, conversation_tracker
+
+if TYPE_CHECKING:
+    from ._settings import Settings
+    from .api import AgentSightAPI, agentsight_api
+    from .async_api import AsyncAgentSightAPI
+    from .capture.propagation import propagate
+    from .integrations.registry import instrument, uninstrument
+    from .manager import ConversationManager, conversation_manager
+    from .tracker import ConversationTracker, conversation_tracker
 
 __all__ = [
     "AgentSightAPI",
@@ -53,7 +57,41 @@ __all__ = [
     "uninstrument",
 ]
 
-_runtime.after_settings = follow_settings
+_HOMES = {
+    "AgentSightAPI": "api",
+    "AsyncAgentSightAPI": "async_api",
+    "ConversationManager": "manager",
+    "ConversationTracker": "tracker",
+    "agentsight_api": "api",
+    "conversation_manager": "manager",
+    "conversation_tracker": "tracker",
+    "instrument": "integrations.registry",
+    "propagate": "capture.propagation",
+    "uninstrument": "integrations.registry",
+}
+"""Where the names are that not every program uses: they are loaded when they are asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _follow_settings(settings: Settings) -> None:
+    if settings.instrument or settings.token_handler_type:
+        from .integrations.registry import follow_settings  # noqa: PLC0415 - few ask for it by a setting
+
+        follow_settings(settings)
+
+
+_runtime.after_settings = _follow_settings
 
 
 def configure(**settings: Any) -> None:
@@ -64,6 +102,8 @@ def configure(**settings: Any) -> None:
     Raises:
         ConfigurationException, InvalidApiKeyException, InvalidConversationDataException: nothing is changed.
     """
+    from .tracker import conversation_tracker  # noqa: PLC0415 - not every program configures
+
     conversation_tracker.configure(**settings)
 
 

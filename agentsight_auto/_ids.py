@@ -5,7 +5,6 @@ Source: RFC 9562, section 5.7 (layout) and 6.2 (a counter in the random bits kee
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 from collections.abc import Callable
@@ -31,22 +30,24 @@ class IdSource:
     def start(self, process: str) -> None:
         """Start the sequence with this part for the process: version, variant and random bits, as 12 hex digits."""
         self._process = process
-        self.latest = -1, ""
+        self.head = ""
+        self.until_ns = 0
         sequence = map("".join, itertools.product(_BYTES, repeat=4))  # formatting a number takes three times as long
         next(sequence)
         self.tail: Callable[[], str] = sequence.__next__
 
-    def head(self, at_ms: int) -> str:
-        """Return the first 24 digits of ids of this millisecond, and keep both in `latest`."""
-        head = f"{at_ms:012x}{self._process}"
-        self.latest = at_ms, head
-        return head
-
     def next(self, at_us: int) -> str:
         """Return the id of an event captured at `at_us` (microseconds since 1970, UTC)."""
-        at_ms = at_us // 1000
-        latest_ms, head = self.latest
-        return (head if latest_ms == at_ms else self.head(at_ms)) + self.tail()
+        return f"{at_us // 1000:012x}{self._process}{self.tail()}"
+
+    def tick(self, monotonic_ns: int, offset_ns: int) -> None:
+        """Make `head`, the first 24 digits of an id, for a reading of the clock; it holds until `until_ns`.
+
+        The hot path puts ids together from `head` and `tail()` by itself: a division takes as long as all the rest.
+        """
+        at_ms = (monotonic_ns + offset_ns) // 1_000_000
+        self.head = f"{at_ms:012x}{self._process}"
+        self.until_ns = (at_ms + 1) * 1_000_000 - offset_ns
 
 
 def derived_id(at_us: int, *parts: str) -> str:
@@ -54,6 +55,8 @@ def derived_id(at_us: int, *parts: str) -> str:
 
     `at_us` fills the time part, so that derived ids sort by time too.
     """
+    import hashlib  # noqa: PLC0415 - who records needs none
+
     framed = "".join(f"{len(part)}:{part}" for part in parts)
     digest = hashlib.sha256(framed.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{max(at_us, 0) // 1000 & 0xFFFFFFFFFFFF:012x}7{digest[:3]}8{digest[3:18]}"

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from ._guard import logger
 from ._settings import HOSTED_ENDPOINT, Settings, check_remote, prepare_home
 from .exceptions import StoreException
-from .store.attachments import AttachmentFolder
 
 if TYPE_CHECKING:
     from .deliver.destination import Destination
     from .deliver.recent import Replies
     from .query.embedded import EmbeddedBackend
     from .query.remote import AsyncRemoteReader, RemoteBackend
+    from .store.attachments import AttachmentFolder
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -143,6 +143,7 @@ def open_embedded(settings: Settings) -> EmbeddedBackend:
     with _import_of_heavy_modules():
         from .query.embedded import EmbeddedBackend  # noqa: PLC0415 - loads SQLAlchemy
         from .query.lifecycle import Rules  # noqa: PLC0415
+        from .store.attachments import AttachmentFolder  # noqa: PLC0415
         from .store.database import Database  # noqa: PLC0415
         from .store.geo import GeoLookup  # noqa: PLC0415
 

@@ -2,6 +2,8 @@
 
 In: events from capture (`record`), settings (`configure`). Out: lines in the pipeline, an opened backend to ask.
 Loses: what cannot be encoded even after sanitising, counted by `_guard.failures`.
+
+Importing this loads neither the store nor what asks it: the first delivery, or the first question, does.
 """
 
 from __future__ import annotations
@@ -19,28 +21,23 @@ from ._clock import Clock
 from ._context import CurrentVariable
 from ._guard import warn_at_most_once_a_minute
 from ._ids import IdSource
-from ._opening import announce, aside, mind_forks, open_embedded, open_http, open_remote
+from ._opening import announce, mind_forks
 from ._settings import Settings, check_arguments, check_remote, check_setting, load_settings, prepare_home
-from .deliver.local import LocalDestination
-from .deliver.pipeline import DRAIN_BYTES, FlushReport, Pipeline, PipelineOptions
-from .deliver.recent import Replies
-from .events import Answer, AnyEvent, Event, encode_event
-from .exceptions import ConversationTrackingException
-from .redact.processing import Processing, Processor
+from .deliver.pipeline import FlushReport, Pipeline, PipelineOptions
+from .events import AnyEvent, Event, encode_event
 from .snapshot import safe_json
-from .store.attachments import AttachmentFolder
 
 if TYPE_CHECKING:
+    from ._backends import Backends
     from .capture.frames import Frame
     from .deliver.destination import Destination
     from .query.backend import Backend
-    from .query.embedded import EmbeddedBackend
-    from .query.remote import RemoteBackend
+    from .redact.processing import Processor
+    from .store.attachments import AttachmentFolder
 
 E = TypeVar("E", bound=Event)
 
 _READ_WAIT_S = 2.0
-_TIDY_S = 0.1
 _BACKSLASH = ord("\\")
 """Looked for as a number first: `bytes in bytes` takes longer than all the rest of encoding."""
 _PIPELINE_SETTINGS = frozenset(
@@ -123,12 +120,9 @@ class Runtime:
         self._open_destination = open_destination
         self.loaded_settings: Settings | None = None
         self._pipeline: Pipeline | None = None
-        self._embedded: EmbeddedBackend | None = None
-        self._remote: RemoteBackend | None = None
-        self._replies = Replies()
+        self._ready: Pipeline | None = None
+        self._backends: Backends | None = None
         self._lock = threading.RLock()
-        self._opening = threading.Lock()
-        self._has_home = False
         self._dropped: Counter[str] = Counter()
         self.processing: Processor | None = _Unread(self)
         self.has_warned_of_implicit = False
@@ -140,7 +134,8 @@ class Runtime:
     def renew_after_fork(self) -> None:
         """In a forked child: ids of its own, and locks that no thread of the parent holds."""
         self._lock = threading.RLock()
-        self._opening = threading.Lock()
+        if self._backends is not None:
+            self._backends.renew_after_fork()
         self._dropped.clear()
         self.ids.renew()
         self.generation += 1
@@ -179,21 +174,24 @@ class Runtime:
             after = load_settings(arguments)
             self.processing = self._processing_of(after)
             self.loaded_settings = after
-            self._has_home = False
-            pipeline, backends = None, []
+            self._ready = None
+            pipeline, backends = None, self._backends
             if before is not None and any(getattr(before, n) != getattr(after, n) for n in _PIPELINE_SETTINGS):
                 pipeline, self._pipeline = self._pipeline, None
-                backends = self._take_backends()
-                self._replies = Replies()
+                self._backends = None
+            elif backends is not None:
+                backends.settings, backends = after, None
         announce(after)
         if pipeline is not None:
             pipeline.shutdown(_READ_WAIT_S)
-        for backend in backends:
-            backend.close()
+        if backends is not None:
+            backends.close()
 
-    def _processing_of(self, settings: Settings) -> Processing | None:
+    def _processing_of(self, settings: Settings) -> Processor | None:
         if not settings.redact and not settings.processors:
             return None
+        from .redact.processing import Processing  # noqa: PLC0415 - few redact
+
         return Processing(settings.redact, settings.processors, self._dropped)
 
     # -- recording ---------------------------------------------------------------------------------------------------
@@ -211,14 +209,12 @@ class Runtime:
                 line = encode_event(_without_nul_and_surrogates(event))
         except UnicodeEncodeError:
             line = encode_event(_without_nul_and_surrogates(event))
-        if not self._has_home:
-            self._make_home()
+        pipeline = self._ready or self._make_ready()
         size_bytes = len(line)
-        pipeline = self._pipeline or self.pipeline
         if recorder.is_open:  # what `Pipeline.append` does: every call of a tracked function comes through here
             pipeline.push(line)
-            pipeline.buffered_bytes += size_bytes
-            if pipeline.buffered_bytes >= DRAIN_BYTES or not pipeline.is_armed:
+            pipeline.buffered_bytes = buffered_bytes = pipeline.buffered_bytes + size_bytes
+            if buffered_bytes >= pipeline.due_bytes:
                 pipeline.journal_soon()
         elif recorder.is_held:
             pipeline.hold(recorder.key, line)
@@ -232,9 +228,14 @@ class Runtime:
         if unsent.size_bytes > unsent.limit_bytes:
             unsent.let_go()
 
-    def _make_home(self) -> None:
+    def _make_ready(self) -> Pipeline:
         """Make the home folder before the first thing is written to it; where that fails, the outbox deals with it."""
-        self._has_home = True
+        pipeline = self.pipeline
+        self._make_home()
+        self._ready = pipeline
+        return pipeline
+
+    def _make_home(self) -> None:
         if self._open_destination is None and self.settings.durability != "memory":
             with contextlib.suppress(OSError):
                 prepare_home(self.settings.home)
@@ -258,10 +259,8 @@ class Runtime:
     def shutdown(self, timeout_s: float) -> FlushReport:
         """Write everything to disk, try once to deliver it within `timeout_s` seconds, stop the worker."""
         report = self.pipeline.shutdown(timeout_s)
-        with self._lock:
-            backends = self._take_backends()
-        for backend in backends:
-            backend.close()
+        if self._backends is not None:
+            self._backends.close()
         return self._with_dropped(report)
 
     def _with_dropped(self, report: FlushReport) -> FlushReport:
@@ -275,18 +274,12 @@ class Runtime:
         """Return what the store has answered for a conversation and for events of it: at least its ids, if known."""
         if self._open_destination is not None:
             return {}, {}
-        if not self.settings.is_remote:
-            backend = self._embedded_backend()
-            return backend.known_conversation(conversation_id), backend.known_event_ids(event_ids)
-        events = {event_id: reply for event_id in event_ids if (reply := self._replies.events.get(event_id))}
-        conversation = self._replies.conversations.get(conversation_id)
-        if conversation is None:
-            with contextlib.suppress(ConversationTrackingException):
-                conversation = self._remote_backend().known_conversation(conversation_id)
-        return conversation or {}, events
+        return self.backends.stored_rows(conversation_id, event_ids)
 
     def attachments(self) -> AttachmentFolder:
         """Return the folder that attachment bytes are written to."""
+        from .store.attachments import AttachmentFolder  # noqa: PLC0415 - few have attachments
+
         self._make_home()
         return AttachmentFolder(self.settings.attachments_path)
 
@@ -300,12 +293,11 @@ class Runtime:
             NoApiKeyException: an endpoint is set without a key.
             ConfigurationException: the endpoint is plain HTTP to another machine.
         """
-        settings = self.settings
-        if settings.disabled:
+        if self.settings.disabled:
             from .query.disabled import DisabledBackend  # noqa: PLC0415 - nobody else needs it
 
             return DisabledBackend()
-        backend: Backend = self._remote_backend() if settings.is_remote else self._embedded_backend()
+        backend = self.backends.backend()
         report = self.flush(wait_s)
         if report.pending:
             warn_at_most_once_a_minute(
@@ -313,45 +305,27 @@ class Runtime:
             )
         return backend
 
+    @property
+    def backends(self) -> Backends:
+        """What is open for these settings."""
+        if self._backends is not None:
+            return self._backends
+        from ._backends import Backends  # noqa: PLC0415 - not needed for recording
+
+        settings = self.settings
+        with self._lock:
+            if self._backends is None:
+                self._backends = Backends(settings)
+            return self._backends
+
     def check_target(self) -> None:
         """Raise NoApiKeyException where a remote API is to be spoken to without a key."""
         if self.settings.is_remote:
             check_remote(self.settings)
 
-    def _embedded_backend(self) -> EmbeddedBackend:
-        """Open the store at first use; that may take long, and must not hold up who records."""
-        with self._opening:
-            backend = self._embedded
-            if backend is None:
-                backend = self._embedded = open_embedded(self.settings)
-            return backend
-
-    def _remote_backend(self) -> RemoteBackend:
-        with self._opening:
-            if self._remote is None:
-                self._remote = open_remote(self.settings)
-            return self._remote
-
-    def _take_backends(self) -> list[Backend]:
-        """Return what is open, to be closed by the caller; the next use opens anew."""
-        embedded, self._embedded = self._embedded, None
-        remote, self._remote = self._remote, None
-        return [backend for backend in (embedded, remote) if backend is not None]
-
-    def _tidy(self) -> None:
-        """Go on with unfinished erasures and erase what has expired; called on the worker's thread."""
-        self._embedded_backend().tidy(self.settings.retention_days, wait_s=_TIDY_S)
-
     def _destination_of_settings(self) -> Destination:
         """Open where the worker delivers to; called on the worker's thread."""
-        settings = self.settings
-        if not settings.is_remote:
-            return LocalDestination(self._open_ingest, lambda: aside(self._tidy))
-        return aside(open_http, settings, self.attachments(), self._replies)
-
-    def _open_ingest(self) -> Callable[[Sequence[AnyEvent]], list[Answer]]:
-        ingest = aside(self._embedded_backend).ingest
-        return lambda batch: aside(ingest, batch)
+        return self.backends.destination(self.attachments())
 
 
 class _Unread:

@@ -10,7 +10,7 @@ from ._guard import documented
 from .capture import arguments
 from .capture.current import bind, frame_for_recording, live_frame
 from .capture.scope import ConversationScope
-from .capture.sending import TokenTotals
+from .capture.unsent import TokenTotals
 from .enums import AttachmentMode, Sender
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import sys
 
-from agentsight_auto._settings import HOSTED_ENDPOINT, SETTINGS, Setting, Settings
+from agentsight_auto._setting_values import SETTINGS, Setting
+from agentsight_auto._settings import HOSTED_ENDPOINT, Settings
 from agentsight_auto.exceptions import InvalidConversationDataException
 
 HEAD = f"""\

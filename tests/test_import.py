@@ -14,13 +14,15 @@ def run(code: str, cwd: Path) -> str:
 
 
 def test_a_cold_import_loads_nothing_heavy_and_starts_nothing(tmp_path: Path) -> None:
-    """Neither httpx, SQLAlchemy, python-dotenv nor rich is loaded, no thread runs, no file appears."""
+    """Nothing heavy is loaded and neither store nor clients, no thread runs, no file appears."""
     code = (
         "import sys, threading, agentsight_auto\n"
         "print([m for m in ('httpx', 'httpcore', 'sqlalchemy', 'dotenv', 'rich', 'sqlite3') if m in sys.modules])\n"
+        "print([m for m in sys.modules if m.startswith(tuple('agentsight_auto.' + part for part in "
+        "('store', 'query', 'integrations', 'redact', 'api', 'tracker', 'manager')))])\n"
         "print(threading.active_count())"
     )
-    assert run(code, tmp_path).splitlines() == ["[]", "1"]
+    assert run(code, tmp_path).splitlines() == ["[]", "[]", "1"]
     assert list(tmp_path.iterdir()) == []
 
 

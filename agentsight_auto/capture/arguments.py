@@ -6,7 +6,6 @@ Loses: what exceeds the limits, which the recorded value says itself.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
@@ -14,7 +13,8 @@ from typing import Any, TypedDict
 
 from .._clock import parse_moment, us_from_datetime
 from .._guard import guarded, shown, warn_at_most_once_a_minute
-from .._settings import Settings, normalize_environment
+from .._setting_values import normalize_environment
+from .._settings import Settings
 from ..exceptions import InvalidConversationDataException, MissingConversationIdException
 from ..snapshot import bounded_text, snapshot, snapshot_metadata
 
@@ -69,6 +69,8 @@ def usable_conversation_id(value: object) -> str | None:
     """Return the id as text, for blocks, which never raise: too long an id is shortened, always in the same way."""
     text = "" if value is None else (_identifying_text(value) or "").strip()
     if len(text) > ID_CHARACTERS:
+        import hashlib  # noqa: PLC0415 - few ids are so long
+
         digest = hashlib.sha256(text.encode()).hexdigest()[:32]
         text = f"{text[: ID_CHARACTERS - 33]}-{digest}"
     return text or None

@@ -36,41 +36,53 @@ class ConversationFrame(Frame, kw_only=True):
         """The frame of the block: itself."""
         return self
 
-    @guarded
     def begin(self) -> None:
-        """Become current and record what is known of the conversation."""
-        scope = self.conversation
-        scope.is_open = True
-        scope.runtime.current.set(self)
-        if scope.is_recording:
-            scope.record_start(**arguments.conversation_fields(self.known, scope.runtime.settings, strict=False))
+        """Become current and record what is known of the conversation; never raises."""
+        try:
+            scope = self.conversation
+            scope.is_open = True
+            scope.runtime.current.set(self)
+            if scope.is_recording:
+                scope.record_start(**arguments.conversation_fields(self.known, scope.runtime.settings, strict=False))
+        except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
+            failed("ConversationFrame.begin", failure)
 
-    @guarded
     def finish(self, result: object, error: BaseException | None) -> None:
-        """Record how the block was left, make its events safe, and win back what was current before."""
-        del result
-        self.end(error)
-        self.settle()
+        """Record how the block was left, make its events safe, and win back what was current before; never raises."""
+        try:
+            del result
+            self.end(error)
+            self.settle()
+        except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
+            failed("ConversationFrame.finish", failure)
 
-    @guarded
     def end(self, error: BaseException | None) -> None:
-        """Record how the block was left and win back what was current before."""
-        scope = self.conversation
-        self.leave()
-        # A child process that leaves a block it inherited must not end the parent's conversation.
-        if scope.is_open and scope.is_recording and scope.generation == scope.runtime.generation:
-            ended_by = None if error is None or isinstance(error, GeneratorExit) else describe_error(error)
-            scope.record(events.ConversationEnded(*scope.stamp(), ended_by))
-        scope.is_open = False
+        """Record how the block was left and win back what was current before; never raises."""
+        try:
+            scope = self.conversation
+            runtime = scope.runtime
+            if runtime.current.get() is self:
+                runtime.current.set(self.outer)
+            else:
+                self.leave()
+            # A child process that leaves a block it inherited must not end the parent's conversation.
+            if scope.is_open and scope.is_recording and scope.generation == runtime.generation:
+                ended_by = None if error is None or isinstance(error, GeneratorExit) else describe_error(error)
+                scope.record(events.ConversationEnded(*scope.stamp(), ended_by))
+            scope.is_open = False
+        except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
+            failed("ConversationFrame.end", failure)
 
-    @guarded
     def settle(self) -> None:
-        """Make everything recorded so far safe; wait for its delivery only if `wait_s` asks for it."""
-        runtime = self.conversation.runtime
-        if self.conversation.is_recording:
-            runtime.pipeline.commit()
-            if self.wait_s is not None and self.wait_s > 0:
-                runtime.flush(self.wait_s)
+        """Make everything recorded so far safe; wait for its delivery only if `wait_s` asks for it. Never raises."""
+        try:
+            scope = self.conversation
+            if scope.is_recording:
+                scope.runtime.pipeline.commit()
+                if self.wait_s is not None and self.wait_s > 0:
+                    scope.runtime.flush(self.wait_s)
+        except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
+            failed("ConversationFrame.settle", failure)
 
     async def finish_async(self, error: BaseException | None) -> None:
         """Do what `finish` does; what waits for the disk or for delivery waits in a thread."""
@@ -80,7 +92,7 @@ class ConversationFrame(Frame, kw_only=True):
                 await asyncio.shield(asyncio.to_thread(self.settle))
             else:
                 self.settle()
-        except Exception as failure:  # noqa: BLE001 - as `guarded` does
+        except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
             failed("ConversationFrame.finish_async", failure)
 
     @guarded
@@ -97,10 +109,10 @@ class ConversationFrame(Frame, kw_only=True):
         self.finish(None, None)
 
 
-class ConversationBlock:
+class ConversationBlock(Entries[ConversationFrame]):
     """What `conversation(...)` returns: a context manager that may be entered many times at once, and a decorator."""
 
-    __slots__ = ("_entries", "_id", "_id_from", "_is_recording", "_known", "_wait_s")
+    __slots__ = ("_id", "_id_from", "_is_recording", "_known", "_wait_s")
 
     def __init__(
         self,
@@ -116,11 +128,11 @@ class ConversationBlock:
         self._id_from = id_from
         self._wait_s = wait_s
         self._is_recording = is_recording
-        self._entries: Entries[ConversationFrame] = Entries()
+        self._open = []  # what `super().__init__()` does
 
     def __enter__(self) -> ConversationScope:
         """Open the conversation; the result has the documented ``track_*`` methods."""
-        return self._open(id(sys._getframe(1))) or _SILENT
+        return self._enter(id(sys._getframe(1))) or _SILENT
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -132,7 +144,7 @@ class ConversationBlock:
 
     async def __aenter__(self) -> ConversationScope:
         """Open the conversation, in ``async with``."""
-        return self._open(0) or _SILENT
+        return self._enter(0) or _SILENT
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -153,22 +165,32 @@ class ConversationBlock:
         decorated: F = wrap_if_possible(function, lambda: _CallOpener(self, function), verb="conversation")
         return decorated
 
-    @guarded
-    def _open(self, owner: int) -> ConversationScope:
-        frame = self.open_frame(self._id)
-        self._entries.add(frame, owner)
-        frame.begin()
-        return frame.conversation
+    def _enter(self, owner: int) -> ConversationScope | None:
+        try:
+            frame = self.open_frame(self._id)
+            self.add(frame, owner)
+            frame.begin()
+        except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
+            failed("ConversationBlock._enter", failure)
+            return None
+        else:
+            return frame.conversation
 
-    @guarded
     def _take(self, owner: int) -> ConversationFrame | None:
-        return self._entries.take(_runtime.default_runtime.current.get(), owner)
+        try:
+            return self.take(_runtime.default_runtime.current.get(), owner)
+        except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
+            failed("ConversationBlock._take", failure)
+            return None
 
     def open_frame(self, conversation_id: object) -> ConversationFrame:
         """Return the frame of a new entry; where even that fails, one that records nothing."""
-        return self._open_frame(conversation_id) or ConversationFrame(_SILENT, None, None, known={}, wait_s=None)
+        try:
+            return self._open_frame(conversation_id)
+        except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
+            failed("ConversationBlock.open_frame", failure)
+            return ConversationFrame(_SILENT, None, None, known={}, wait_s=None)
 
-    @guarded
     def _open_frame(self, conversation_id: object) -> ConversationFrame:
         runtime = _runtime.default_runtime
         outer = runtime.current.get()

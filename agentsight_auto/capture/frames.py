@@ -15,7 +15,7 @@ import msgspec
 from .._guard import failed
 
 if TYPE_CHECKING:
-    from .action import ActionFrame
+    from .running import ActionFrame
     from .scope import ConversationScope
 
 E = TypeVar("E", bound="Frame")
@@ -134,7 +134,7 @@ def enclosing_block(frame: Frame | None) -> Frame | None:
 
 
 class Entries(Generic[E]):
-    """The open entries of one reusable context manager, which may be entered many times at once.
+    """A reusable context manager: it may be entered many times at once, and keeps its open entries.
 
     The entry that an exit belongs to is the innermost one of this opener that is current here, first among those of
     the same Python frame. Where none is (the block was left in another thread, task or context), it is the last one

@@ -19,9 +19,7 @@ from ..exceptions import (
     InvalidQuestionDataException,
 )
 from . import arguments
-from .files import attachment_mode as read_mode
-from .files import store_attachments
-from .sending import TokenTotals, Unsent, send, summarize, total_tokens
+from .unsent import TokenTotals, Unsent, total_tokens
 
 if TYPE_CHECKING:
     from .._runtime import Runtime
@@ -94,8 +92,11 @@ class ConversationScope:
     def stamp(self) -> tuple[str, str, int]:
         """Return event id, conversation id and capture time (µs) of an event made now."""
         runtime = self.runtime
-        at_us = runtime.clock.now_us()
-        return runtime.ids.next(at_us), self.conversation_id, at_us
+        clock, ids = runtime.clock, runtime.ids
+        now_ns = clock.monotonic_ns()
+        if now_ns >= ids.until_ns:
+            ids.tick(now_ns, clock.offset_ns)
+        return ids.head + ids.tail(), self.conversation_id, (now_ns + clock.offset_ns) // 1000
 
     def record_start(self, **known: Any) -> None:
         """Record what is known of the conversation."""
@@ -258,10 +259,14 @@ class ConversationScope:
         Raises:
             NoDataToSendException: nothing was recorded since the last send.
         """
+        from .sending import send  # noqa: PLC0415 - only who sends by hand
+
         return send(self.runtime, self, self._unsent_here(), timeout_s)
 
     def get_tracked_data_summary(self) -> dict[str, Any]:
         """Return what was recorded since the last send: ``{"items", "summary", "conversation_id"}``."""
+        from .sending import summarize  # noqa: PLC0415 - only who sends by hand
+
         return summarize(self._unsent_here().peek(), self.conversation_id)
 
     # -- how it ends -------------------------------------------------------------------------------------------------
@@ -318,7 +323,9 @@ class ConversationScope:
         self.record(events.Message(*self.stamp(), sender, content, kept, refs))
 
     def _store_attachments(self, attachments: Any, mode: Any) -> list[events.AttachmentRef]:
-        read = read_mode(mode)
+        from .files import attachment_mode, store_attachments  # noqa: PLC0415 - few have attachments
+
+        read = attachment_mode(mode)
         if not self.is_recording:
             return []
         return store_attachments(attachments, read, self.runtime.attachments())

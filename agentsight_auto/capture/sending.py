@@ -1,15 +1,12 @@
-"""What a scope has recorded since its last send, and `send_tracked_data()` with its documented result.
+"""`send_tracked_data()` and the summary of what waits for it, with their documented results.
 
-In: the scope's events. Out: per-item results and a summary.
-Loses: what a send could have said of the oldest items (never the events themselves) when a scope does not send.
+In: the scope's events since its last send. Out: per-item results and a summary. Loses: nothing.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -17,12 +14,12 @@ from .. import events
 from .._clock import iso_from_us
 from .._guard import guarded
 from ..exceptions import NoDataToSendException
+from .unsent import Recorded, Stub, Unsent, item_type, total_tokens
 
 if TYPE_CHECKING:
     from .._runtime import Runtime
     from .scope import ConversationScope
 
-_KEPT_STUBS = 1_000
 _PREVIEW_CHARACTERS = 100
 _COUNTED = {
     "question": "questions",
@@ -32,117 +29,6 @@ _COUNTED = {
     "button": "buttons",
 }
 _KEPT_FOR_LATER = "not answered in time: the event is kept and will be delivered"
-
-
-class TokenTotals(TypedDict):
-    """Tokens by the documented names."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    embedding_tokens: int
-
-
-class Stub(NamedTuple):
-    """What stays of an item whose content was let go."""
-
-    id: str
-    item_type: str
-    at_us: int
-
-
-Recorded = events.AnyEvent | Stub
-
-
-class Unsent:
-    """The events of one scope since its last send, as the lines that were written; `Runtime.record` appends them.
-
-    A scope that never sends keeps about 1 MiB of lines, the kind and time of the last 1,000 events before them, and
-    the sum of all its tokens.
-    """
-
-    __slots__ = ("_folding", "_older", "generation", "limit_bytes", "lines", "size_bytes")
-
-    def __init__(self, generation: int) -> None:
-        self.limit_bytes = 1024 * 1024
-        self.start_afresh(generation)
-
-    def start_afresh(self, generation: int) -> None:
-        """Begin with nothing, in a process of this generation."""
-        self.generation = generation
-        self.lines: list[bytes] = []
-        self.size_bytes = 0
-        self._older: list[Recorded] = []
-        self._folding = threading.Lock()
-
-    def peek(self) -> list[Recorded]:
-        """Return the events so far."""
-        return [*self._older, *map(events.decode_event, self.lines.copy())]
-
-    def usages(self) -> list[Recorded]:
-        """Return what `peek` returns, without the trouble of reading other events than token usage."""
-        lines = [line for line in self.lines.copy() if line.startswith(_TOKEN_USAGE)]
-        return [*self._older, *map(events.decode_event, lines)]
-
-    def take(self) -> list[Recorded]:
-        """Return the events so far and start again."""
-        taken = self.peek()
-        del self.lines[: len(taken) - len(self._older)]
-        self._older = []
-        self.size_bytes = 0
-        return taken
-
-    def let_go(self) -> None:
-        """Keep of the lines what `Stub` says, and the sum of the tokens."""
-        if not self._folding.acquire(blocking=False):
-            return  # another thread is at it
-        try:
-            self.size_bytes = 0
-            count = len(self.lines)
-            older = [*self._older, *map(events.decode_event, self.lines[:count])]
-            del self.lines[:count]
-            usages = [event for event in older if isinstance(event, events.TokenUsage)]
-            stubs = [self._stub(event) for event in older if not isinstance(event, events.TokenUsage)]
-            self._older = [*([_sum_of(usages)] if usages else []), *stubs[-_KEPT_STUBS:]]
-        finally:
-            self._folding.release()
-
-    @staticmethod
-    def _stub(event: Recorded) -> Recorded:
-        return event if isinstance(event, Stub) else Stub(event.id, item_type(event), event.at_us)
-
-
-_TOKEN_USAGE = b'{"kind":"token_usage"'
-
-
-def _sum_of(usages: list[events.TokenUsage]) -> events.TokenUsage:
-    return msgspec.structs.replace(usages[-1], **total_tokens(usages))
-
-
-def item_type(event: Recorded) -> str:
-    """Return the documented item type of an event; '' for what is no item of its own."""
-    if isinstance(event, Stub):
-        return event.item_type
-    if isinstance(event, events.Message):
-        return "question" if event.sender == "end_user" else "answer"
-    kinds: dict[type, str] = {
-        events.ConversationStarted: "conversation",
-        events.Action: "action",
-        events.Button: "button",
-        events.Attachments: "attachments",
-    }
-    return kinds.get(type(event), "")
-
-
-def total_tokens(recorded: Iterable[Recorded]) -> TokenTotals:
-    """Sum the token usage among the events."""
-    usages = [event for event in recorded if isinstance(event, events.TokenUsage)]
-    return {
-        "prompt_tokens": sum(usage.prompt_tokens for usage in usages),
-        "completion_tokens": sum(usage.completion_tokens for usage in usages),
-        "total_tokens": sum(usage.total_tokens for usage in usages),
-        "embedding_tokens": sum(usage.embedding_tokens for usage in usages),
-    }
 
 
 class Item(NamedTuple):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import pickle
 import sys
 import types
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
@@ -155,7 +154,9 @@ class _Wrapped(wrapt.CallableObjectProxy):  # type: ignore[type-arg,unused-ignor
             return name
         if isinstance(self.__wrapped__, functools.partial) or not hasattr(self.__wrapped__, "__qualname__"):
             return type(self), (self.__wrapped__, self._self_opener)
-        raise pickle.PicklingError(
+        from pickle import PicklingError  # noqa: PLC0415 - whoever pickles has it
+
+        raise PicklingError(
             f"{module}.{name} is decorated inside a function, or wrapped by another decorator, and cannot be found "
             "by its name: pickle functions that are decorated with @ at the top level of their module."
         )

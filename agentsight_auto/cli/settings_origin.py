@@ -7,7 +7,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from agentsight_auto._settings import SETTINGS, Settings
+from agentsight_auto._setting_values import SETTINGS
+from agentsight_auto._settings import Settings
 from agentsight_auto.server.settings import SERVER_VARIABLES
 
 _FURTHER_VARIABLES = frozenset(SERVER_VARIABLES)

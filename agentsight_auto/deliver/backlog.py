@@ -69,7 +69,8 @@ class Backlog:
             self._remember(rest)
         if self._is_disk_short:  # a file that somebody deleted has come back into memory
             self.return_to_disk()
-        self._enforce_limits(sum(map(len, lines)))
+        if self._unchecked_bytes >= self._check_every_bytes:
+            self._enforce_limits()
 
     def hold(self, key: str, line: bytes) -> None:
         """Take a line in that is delivered only after `release`."""
@@ -78,7 +79,9 @@ class Backlog:
         self._held[key] = segments  # the keys stay in the order of their last use
         self._hold_in(segments, line)
         segments[-1].used_at = time.monotonic()
-        self._enforce_limits(len(line))
+        self._unchecked_bytes += len(line)
+        if self._unchecked_bytes >= self._check_every_bytes:
+            self._enforce_limits()
 
     def release(self, key: str | None = None) -> None:
         """Make what is held under `key`, or everything, deliverable."""
@@ -127,6 +130,10 @@ class Backlog:
                 return
         self._is_disk_short = any(segment.path is None for segment in self.segments())
 
+    def is_far_behind(self) -> bool:
+        """Tell whether a quarter of what may wait on disk waits already."""
+        return sum(segment.size_bytes for segment in self._waiting) > self._options.outbox_limit_bytes // 4
+
     def begin(self, segment: Segment) -> bool:
         """Mark a segment as being delivered, so that no bound drops it; False if it has gone elsewhere meanwhile."""
         segment.is_in_flight = segment in self._waiting
@@ -155,7 +162,7 @@ class Backlog:
     def take_unsynced(self) -> set[Path]:
         """Return the files written since the last call that the disk may not have yet."""
         unsynced, self.outbox.unsynced = self.outbox.unsynced, set()
-        return unsynced
+        return {segment.path for segment in unsynced if segment.path is not None}
 
     def take_warnings(self) -> list[tuple[str, str]]:
         """Return topics and messages to log: not here, where a log handler would meet our lock."""
@@ -171,12 +178,13 @@ class Backlog:
         if time.monotonic() < self._disk_retry_at:
             return lines
         try:
-            self.outbox.append(lines)
+            self._unchecked_bytes += self.outbox.append(lines)
             lines = ()
         except OutboxTrouble as trouble:
             self._disk_failed(trouble)
             lines = lines[trouble.kept :]
-        self._collect_sealed()
+        if self.outbox.has_sealed:
+            self._collect_sealed()
         return lines
 
     def _hold_in(self, segments: list[Segment], line: bytes) -> None:
@@ -217,6 +225,7 @@ class Backlog:
                 self._chunk = Segment()
                 self._waiting[self._chunk] = None
             self._chunk.add(line)
+            self._unchecked_bytes += len(line)
 
     def _collect_sealed(self) -> None:
         for segment in self.outbox.take_sealed():
@@ -233,12 +242,10 @@ class Backlog:
             ("outbox", f"the outbox cannot be written, events are kept in memory: {trouble.__cause__}")
         )
 
-    def _enforce_limits(self, added_bytes: int) -> None:
-        self._unchecked_bytes += added_bytes
-        if self._unchecked_bytes >= self._check_every_bytes:
-            self._unchecked_bytes = 0
-            self._shrink(self._options.memory_limit_bytes, "memory_full", is_in_memory=True)
-            self._shrink(self._options.outbox_limit_bytes, "outbox_full", is_in_memory=False)
+    def _enforce_limits(self) -> None:
+        self._unchecked_bytes = 0
+        self._shrink(self._options.memory_limit_bytes, "memory_full", is_in_memory=True)
+        self._shrink(self._options.outbox_limit_bytes, "outbox_full", is_in_memory=False)
 
     def _shrink(self, limit_bytes: int, reason: str, *, is_in_memory: bool) -> None:
         """Drop the oldest until what comes before the next check fits too; what is being delivered stays."""

@@ -80,8 +80,8 @@ class Delivery:
         self._now_us = now_us
         self._sending: _Sending | None = None
 
-    def deliver(self, segments: Iterable[Segment], books: Books) -> None:
-        """Deliver what is not answered of these segments, oldest first.
+    def deliver(self, segments: Iterable[Segment], books: Books, goes_on: Callable[[], bool]) -> bool:
+        """Deliver what is not answered of these segments, oldest first; False if `goes_on()` ended it after a batch.
 
         Raises:
             DeliveryError: the destination could not handle a batch or left events without an answer.
@@ -102,8 +102,11 @@ class Delivery:
                         self._send(batch, books)
                         batch, batch_bytes = [], 0
                         begun = _settle_answered(begun, books)
+                        if not goes_on():
+                            return False
             if batch:
                 self._send(batch, books)
+            return True
         finally:
             for segment in _settle_answered(begun, books):
                 segment.is_in_flight = False

@@ -17,7 +17,7 @@ import msgspec
 from agentsight_auto.deliver.folders import dead_folders, process_folders, segment_paths
 from agentsight_auto.deliver.locks import OPEN_FLAGS
 from agentsight_auto.deliver.rejected import Rejected
-from agentsight_auto.deliver.segment import HEADER, frame, parse
+from agentsight_auto.deliver.segment import HEADER, frames, parse
 from agentsight_auto.deliver.set_aside import CORRUPT, NEWER
 from agentsight_auto.events import AnyEvent, Attachments, ConversationStarted, Message, UnreadableEvent, decode_event
 
@@ -130,7 +130,7 @@ def _rewrite(segment: Path, unwanted: Unwanted) -> int:
     draft = segment.with_suffix(".draft")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | OPEN_FLAGS, 0o600)
     with os.fdopen(fd, "wb") as file:
-        file.write(b"".join([HEADER, *(frame(line) for line in kept), *damaged]))
+        file.write(b"".join([HEADER, *frames(kept), *damaged]))
     draft.replace(segment)
     return removed
 

@@ -42,8 +42,16 @@ class Gate:
         Raises:
             GateClosed: the lock was not free within `patience_s`.
         """
-        if self._inside == get_ident():
+        me = get_ident()
+        if self._inside == me:
             self._postponed.append(operation)
+        elif self.patience_s < 0:  # what `call` does: every block that is left comes through here
+            with self._lock:
+                try:
+                    self._inside = me
+                    operation()
+                finally:
+                    self._leave()
         else:
             self.call(operation)
 

@@ -33,6 +33,8 @@ class Living(Protocol):
 _in_use: set[Living] = set()
 _ever_used: weakref.WeakSet[Living] = weakref.WeakSet()
 _is_registered = False
+_INTERPRETERS_S = 0.5
+"""Of the time that the end of the process may take, for what the interpreter itself does then; at most half of it."""
 
 
 def register(living: Living) -> None:
@@ -55,7 +57,8 @@ def at_rest(living: Living) -> None:
 def _at_exit() -> None:
     started_at = time.monotonic()
     for living in list(_in_use):
-        living.end_with_process(max(started_at + living.exit_timeout_s - time.monotonic(), 0.0))
+        ours_s = max(living.exit_timeout_s - _INTERPRETERS_S, living.exit_timeout_s / 2)
+        living.end_with_process(max(started_at + ours_s - time.monotonic(), 0.0))
 
 
 def _in_forked_child() -> None:

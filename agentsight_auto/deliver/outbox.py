@@ -17,7 +17,7 @@ from pathlib import Path
 from agentsight_auto.deliver.cursor import remove_cursor
 from agentsight_auto.deliver.folders import SEGMENT_SUFFIX, LockedFolder, create_folder
 from agentsight_auto.deliver.locks import OPEN_FLAGS
-from agentsight_auto.deliver.segment import HEADER, Segment, frame, frames, parse
+from agentsight_auto.deliver.segment import HEADER, LINES_OF_A_RECORD, Segment, frames, parse
 
 _APPEND = os.O_RDWR | os.O_APPEND | OPEN_FLAGS
 sync_file = getattr(os, "fdatasync", os.fsync)
@@ -47,7 +47,7 @@ class Outbox:
         self._fd: int | None = None
         self._identity: os.stat_result | None = None
         self._sealed: list[Segment] = []
-        self.unsynced: set[Path] = set()
+        self.unsynced: set[Segment] = set()
 
     @property
     def folder_path(self) -> Path | None:
@@ -59,24 +59,32 @@ class Outbox:
         """Return the segment that is being written, if there is one."""
         return self._active
 
-    def append(self, lines: Sequence[bytes]) -> None:
-        """Write all lines with one system call.
+    @property
+    def has_sealed(self) -> bool:
+        """Tell whether `take_sealed` has anything to return."""
+        return bool(self._sealed)
+
+    def append(self, lines: Sequence[bytes]) -> int:
+        """Write all lines with one system call, and return how many bytes that were.
 
         Raises:
             OutboxTrouble: the disk refused some or all of them.
         """
         self._check_active()
+        segment, fd = self._active, self._fd
+        if segment is None or fd is None:
+            try:
+                segment, fd = self._open_active()
+            except OSError as error:
+                raise OutboxTrouble(0) from error
         try:
-            segment, fd = self._open_active()
-        except OSError as error:
-            raise OutboxTrouble(0) from error
-        try:
-            self._write(segment, fd, frames(lines))
+            size_bytes = self._write(segment, fd, lines)
         except OutboxTrouble:
             self.seal()
             raise
         if segment.size_bytes >= self._segment_bytes:
             self.seal()
+        return size_bytes
 
     def append_apart(self, segment: Segment | None, lines: Sequence[bytes]) -> Segment:
         """Write lines, all or none, to a segment of their own or to the one that an earlier call returned.
@@ -91,7 +99,7 @@ class Outbox:
         segment = segment or Segment(path)
         events, size_bytes = segment.events, segment.size_bytes
         try:
-            self._write(segment, fd, [frame(line) for line in lines])
+            self._write(segment, fd, lines)
         except OutboxTrouble as trouble:
             segment.events, segment.size_bytes = events, size_bytes
             with contextlib.suppress(OSError):
@@ -121,7 +129,7 @@ class Outbox:
     def unlink(self, segment: Segment) -> None:
         """Remove a segment's file."""
         if segment.path is not None:
-            self.unsynced.discard(segment.path)
+            self.unsynced.discard(segment)
             with contextlib.suppress(OSError):
                 segment.path.unlink()
             remove_cursor(segment.path)
@@ -143,11 +151,10 @@ class Outbox:
                 os.close(fd)
 
     def _open_active(self) -> tuple[Segment, int]:
-        if self._active is None or self._fd is None:
-            self._fd, path = self._create()
-            self._identity = os.fstat(self._fd)
-            self._active = Segment(path)
-        return self._active, self._fd
+        fd, path = self._create()
+        self._fd, self._identity = fd, os.fstat(fd)
+        self._active = segment = Segment(path)
+        return segment, fd
 
     def _check_active(self) -> None:
         """Part with a segment whose file was deleted, or whose descriptor somebody closed and perhaps reused."""
@@ -195,28 +202,29 @@ class Outbox:
         if folder is not None:
             folder.let_go()
 
-    def _write(self, segment: Segment, fd: int, records: Sequence[bytes]) -> None:
+    def _write(self, segment: Segment, fd: int, lines: Sequence[bytes]) -> int:
+        records = frames(lines)
         header = HEADER if segment.size_bytes == 0 else b""
-        data = header + b"".join(records)
+        data = header + (records[0] if len(records) == 1 else b"".join(records))
         written, error = _write_all(fd, data)
-        if error is None:
-            kept, size_bytes = len(records), len(data)
-        else:
+        kept, size_bytes = len(lines), len(data)
+        if error is not None:
             ends = list(itertools.accumulate(map(len, records), initial=len(header)))
-            kept = max(sum(end <= written for end in ends) - 1, 0)
-            size_bytes = ends[kept] if kept else 0
+            whole = max(sum(end <= written for end in ends) - 1, 0)
+            kept, size_bytes = min(whole * LINES_OF_A_RECORD, kept), ends[whole] if whole else 0
             with contextlib.suppress(OSError):
                 os.ftruncate(fd, segment.size_bytes + size_bytes)
         segment.events += kept
         segment.size_bytes += size_bytes
-        if segment.path is not None and kept:
-            self.unsynced.add(segment.path)
+        if kept:
+            self.unsynced.add(segment)
             if self._is_synced:
                 with contextlib.suppress(OSError):  # the worker tries again
                     sync_file(fd)
-                    self.unsynced.discard(segment.path)
+                    self.unsynced.discard(segment)
         if error is not None:
             raise OutboxTrouble(kept) from error
+        return size_bytes
 
     def _rescue(self, segment: Segment, fd: int) -> None:
         """Take what is in a deleted file back into memory, to be written again; the segment is the same one."""

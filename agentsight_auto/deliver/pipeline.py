@@ -10,7 +10,6 @@ import os
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import TypeVar
@@ -31,14 +30,17 @@ from agentsight_auto.deliver.rejected import Rejected
 from agentsight_auto.deliver.report import FlushReport, OutboxSummary
 from agentsight_auto.deliver.segment import Segment
 from agentsight_auto.deliver.upkeep import Upkeep
-from agentsight_auto.deliver.worker import Worker
+from agentsight_auto.deliver.worker import DELIVER, LATER, SYNC, Worker
 
 __all__ = ["FlushReport", "OutboxSummary", "Pipeline", "PipelineOptions"]
 
 T = TypeVar("T")
 
-DRAIN_BYTES = 64 * 1024
+_DRAIN_BYTES = 64 * 1024
 _EXIT_PATIENCE_S = 1.0
+_BEGINS_SHARE = 0.2
+"""Of the time that the end of the process waits for delivery: later no batch is begun, as what is in the outbox is
+safe. The rest is for the batch that is under way, should the other side be slow."""
 
 
 class Pipeline:
@@ -56,11 +58,12 @@ class Pipeline:
         """Begin with nothing, for a new object and in a forked child: what was buffered is the parent's to write."""
         self._pid = os.getpid()
         self._gate = Gate()
-        self._buffer: deque[bytes] = deque()
+        self._buffer: list[bytes] = []
         self.push = self._buffer.append
         self.buffered_bytes = 0
         self._taken: list[bytes] = []
-        self.is_armed = False
+        self.due_bytes = 0
+        """How much may be buffered before `journal_soon` is called: nothing while the journal does not know."""
         self._backlog = Backlog(self.options)
         outbox = self.options.outbox if self.options.durability != "memory" else None
         self._delivery = Delivery(self._open_destination, outbox, self._clock.now_us)
@@ -75,7 +78,7 @@ class Pipeline:
         """Take a line in; it is on disk after the journal interval, or once 64 KiB have come together."""
         self.push(line)
         self.buffered_bytes += len(line)
-        if self.buffered_bytes >= DRAIN_BYTES or not self.is_armed:
+        if self.buffered_bytes >= self.due_bytes:
             self.journal_soon()
 
     def journal_soon(self) -> None:
@@ -83,13 +86,12 @@ class Pipeline:
         try:
             self._check_process()
             worker = self._living_worker()
-            is_urgent = self._is_at_exit or self.buffered_bytes >= DRAIN_BYTES or self.options.journal_interval_s <= 0
+            is_urgent = self._is_at_exit or self.buffered_bytes >= _DRAIN_BYTES or self.options.journal_interval_s <= 0
             if worker is not None and not is_urgent and self._arm_journal():
                 return
             self._gate.run(self._drain)
             if worker is not None:
-                worker.ask("later")
-                worker.ask("sync")
+                worker.ask(LATER)
         except GateClosed:  # at the very end, when a thread that will never run again is inside: nobody reads a log
             _guard.failures["recording: GateClosed"] += 1
         except Exception as error:  # noqa: BLE001 - the host comes first
@@ -97,20 +99,20 @@ class Pipeline:
 
     def commit(self) -> None:
         """Bring everything appended so far into the outbox, and have it delivered soon. Never waits for delivery."""
-        self._do(self._drain, "deliver")
+        self._do(self._drain, DELIVER)
 
     def write_through(self, line: bytes) -> None:
         """Take a line in and bring it into the outbox at once."""
         self.push(line)
-        self._do(self._drain, "deliver")
+        self._do(self._drain, DELIVER)
 
     def hold(self, key: str, line: bytes) -> None:
         """Bring a line into the outbox at once; it is delivered after `release`, `flush`, exit or the idle limit."""
-        self._do(lambda: self._backlog.hold(key, line), "sync")
+        self._do(lambda: self._backlog.hold(key, line), SYNC)
 
     def release(self, key: str | None = None) -> None:
         """Have what is held under `key`, or everything that is held, delivered soon."""
-        self._do(lambda: self._backlog.release(key), "deliver")
+        self._do(lambda: self._backlog.release(key), DELIVER)
 
     # What callers that can wait call.
 
@@ -144,8 +146,11 @@ class Pipeline:
 
     def shutdown(self, timeout_s: float = 2.0) -> FlushReport:
         """Write everything, try once to deliver it, stop the worker; what comes later is still recorded."""
+        return self._shutdown(timeout_s, begins_s=timeout_s)
+
+    def _shutdown(self, timeout_s: float, *, begins_s: float) -> FlushReport:
         try:
-            self._shut_down(timeout_s)
+            self._shut_down(timeout_s, begins_s)
         except Exception as error:  # noqa: BLE001 - the host comes first
             _guard.failed("shutdown", error)
         return self.report()
@@ -167,14 +172,15 @@ class Pipeline:
 
     # Inside.
 
-    def _do(self, operation: Callable[[], object], then: str) -> None:
+    def _do(self, operation: Callable[[], object], then: frozenset[str]) -> None:
         try:
             self._check_process()
             self._gate.run(operation)
-            worker = self._living_worker()
+            worker = self._worker
+            if worker is None or not worker.is_alive:
+                worker = self._living_worker()
             if worker is not None:
                 worker.ask(then)
-                worker.ask("sync")
         except GateClosed:  # at the very end, when a thread that will never run again is inside: nobody reads a log
             _guard.failures["recording: GateClosed"] += 1
         except Exception as error:  # noqa: BLE001 - the host comes first
@@ -187,23 +193,23 @@ class Pipeline:
         journal = self._journal
         if journal is None:
             return False
-        self.is_armed = True
+        self.due_bytes = _DRAIN_BYTES
         journal.arm()
         return journal.is_alive
 
     def _journal_now(self) -> None:
-        self.is_armed = False  # first: what is pushed from now on may come too late for this time
+        self.due_bytes = 0  # first: what is pushed from now on may come too late for this time
         if self._upkeep.journal():
             worker = self._living_worker()
             if worker is not None:
-                worker.ask("later")
-                worker.ask("sync")
+                worker.ask(LATER)
 
     def _drain(self) -> None:
         self.buffered_bytes = 0
-        take, keep = self._buffer.popleft, self._taken.append
-        for _ in range(len(self._buffer)):
-            keep(take())
+        buffer = self._buffer
+        count = len(buffer)
+        self._taken += buffer[:count]  # interrupted before the next line, the events are known twice by the same ids
+        del buffer[:count]
         if self._taken:
             self._backlog.add(self._taken)
             self._taken = []
@@ -226,7 +232,7 @@ class Pipeline:
             return
         worker = self._living_worker()
         if worker is None:
-            self._deliver_here(deadline, with_adoption=True)
+            self._deliver_here(deadline, begins_until=deadline, with_adoption=True)
             return
         waiter = worker.join_flush()
         try:
@@ -237,33 +243,33 @@ class Pipeline:
         finally:
             worker.leave_flush(waiter)
 
-    def _shut_down(self, timeout_s: float) -> None:
+    def _shut_down(self, timeout_s: float, begins_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         self._check_process()
         if self._gate.is_inside or (self._worker is not None and self._worker.is_current):
             return
         if self._journal is not None and self._journal.is_alive:
             self._journal.stop(timeout_s)
-        self.is_armed = False
+        self.due_bytes = 0
         targets = self._gate.call(self._release_everything)
         worker = self._living_worker() if targets else self._worker
         if worker is not None and worker.is_alive:
-            worker.stop(timeout_s)
+            worker.stop(max(deadline - time.monotonic(), 0), begins_s=begins_s)
         elif targets:
-            self._deliver_here(deadline, with_adoption=False)
+            self._deliver_here(deadline, begins_until=deadline - timeout_s + begins_s, with_adoption=False)
         self._upkeep.note_losses()
         self._gate.call(self._backlog.outbox.leave)
         lifecycle.at_rest(self)
 
-    def _deliver_here(self, deadline: float, *, with_adoption: bool) -> None:
+    def _deliver_here(self, deadline: float, *, begins_until: float, with_adoption: bool) -> None:
         """Deliver on the caller's thread, where no worker can run: at interpreter exit."""
         if not self._delivering.acquire(timeout=max(deadline - time.monotonic(), 0)):
             return
         try:
             with not_after(deadline):
-                self._upkeep.deliver()
+                self._upkeep.deliver(lambda: time.monotonic() < begins_until)
                 if with_adoption:
-                    self._upkeep.adopt()
+                    self._upkeep.adopt(lambda: time.monotonic() < begins_until)
         except Exception as error:  # noqa: BLE001 - the events wait in the outbox
             if not self._is_at_exit:
                 _guard.warn_at_most_once_a_minute(
@@ -335,7 +341,7 @@ class Pipeline:
         """Shut down for good: from now on everything is written through, and nobody is waited for long."""
         self._is_at_exit = self._upkeep.is_quiet = True
         self._gate.patience_s = _EXIT_PATIENCE_S
-        self.shutdown(timeout_s)
+        self._shutdown(timeout_s, begins_s=timeout_s * _BEGINS_SHARE)
 
 
 class _Identified(msgspec.Struct):

@@ -50,18 +50,24 @@ class Upkeep:
         self._gate.run(self._drain)
         return self._backlog.counts.captured > before
 
-    def deliver(self) -> None:
-        """Deliver what waits; raises when the destination cannot."""
-        self._delivery.deliver(self._gate.call(self._backlog.seal), self._own_books)
+    def deliver(self, goes_on: Callable[[], bool]) -> None:
+        """Deliver what waits, asking after each batch whether to go on; raises when the destination cannot."""
+        self._delivery.deliver(self._gate.call(self._backlog.seal), self._own_books, goes_on)
 
-    def adopt(self) -> None:
-        """Deliver what dead processes left; raises when the destination cannot."""
+    def is_far_behind(self) -> bool:
+        """Tell whether so much waits that there is no time for a rest."""
+        return self._gate.call(self._backlog.is_far_behind)
+
+    def adopt(self, goes_on: Callable[[], bool]) -> None:
+        """Deliver what dead processes left, in the same way."""
         if self._outbox is None:
             return
         self._adopted_books.forget_vanished()
         for folder in dead_folders(self._outbox, self._gate.call(lambda: self._backlog.outbox.folder_path)):
             try:
-                self._delivery.deliver(map(self._adopted_books.segment, folder.segments()), self._adopted_books)
+                segments = map(self._adopted_books.segment, folder.segments())
+                if not self._delivery.deliver(segments, self._adopted_books, goes_on):
+                    return
             finally:
                 folder.leave()
 

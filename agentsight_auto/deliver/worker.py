@@ -6,16 +6,16 @@ In: requests from any thread. Out: duties carried out on one thread, in order. L
 from __future__ import annotations
 
 import math
-import os
 import queue
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
 from agentsight_auto import _guard
-from agentsight_auto.deliver.destination import DeliveryError
+from agentsight_auto.deliver.pacing import Backoff, Courtesy
 
 THREAD_NAME = "agentsight-auto"
 _CYCLE_S = 0.1
@@ -24,11 +24,15 @@ _GATHER_S = 0.2
 _JOURNALED_S = 1.0
 _SYNC_S = 1.0
 _ADOPT_S = 5.0
-_FIRST_BACKOFF_S = 0.5
-_LONGEST_BACKOFF_S = 60.0
-_QUIET_BACKOFF_DOUBLINGS = 8
 
-_LASTING = {"deliver", "later", "sync"}
+DELIVER = frozenset({"deliver", "sync"})
+"""What `ask` is asked for: deliver soon, and have the disk keep what is written."""
+LATER = frozenset({"later", "sync"})
+"""Deliver within a second."""
+SYNC = frozenset({"sync"})
+_FLUSH = frozenset({"flush"})
+_STOP = frozenset({"stop"})
+_LASTING = DELIVER | LATER
 
 Waiter = queue.SimpleQueue[bool]
 """Gets True after each round that delivered everything it found, False after one that could not."""
@@ -40,12 +44,16 @@ class Duties(Protocol):
     is_quiet: bool
     """The process ends: nothing is logged any more."""
 
-    def deliver(self) -> None:
-        """Deliver what waits; raises when the destination cannot."""
+    def deliver(self, goes_on: Callable[[], bool]) -> None:
+        """Deliver what waits, asking after each batch whether to go on; raises when the destination cannot."""
         ...
 
-    def adopt(self) -> None:
-        """Deliver what dead processes left; raises when the destination cannot."""
+    def adopt(self, goes_on: Callable[[], bool]) -> None:
+        """Deliver what dead processes left, in the same way."""
+        ...
+
+    def is_far_behind(self) -> bool:
+        """Tell whether so much waits that there is no time for a rest."""
         ...
 
     def sync(self) -> None:
@@ -59,36 +67,6 @@ class Duties(Protocol):
     def ended(self) -> None:
         """Take note that the thread ends."""
         ...
-
-
-class Backoff:
-    """When the destination may be tried again. Delays double from 0.5 s to 60 s, with a jitter of up to a quarter."""
-
-    def __init__(self) -> None:
-        self.until = 0.0
-        self._is_told = False
-        self._failures = 0
-
-    def succeeded(self) -> None:
-        """Forget earlier failures."""
-        self.until, self._is_told, self._failures = 0.0, False, 0
-
-    def failed(self, error: Exception) -> None:
-        """Wait for as long as the other side asked, or longer each time."""
-        told_s = error.retry_after_s if isinstance(error, DeliveryError) else None
-        self._is_told = told_s is not None and 0 <= told_s < math.inf
-        if told_s is not None and self._is_told:
-            delay_s = min(told_s, _LONGEST_BACKOFF_S)
-        else:
-            delay_s = _FIRST_BACKOFF_S * 2 ** min(self._failures, _QUIET_BACKOFF_DOUBLINGS)
-            delay_s = min(delay_s, _LONGEST_BACKOFF_S) * (1 - os.urandom(1)[0] / 1024)
-        self._failures += 1
-        self.until = time.monotonic() + delay_s
-
-    def hurry(self) -> None:
-        """Allow one try now, unless the other side asked to wait."""
-        if not self._is_told:
-            self.until = 0.0
 
 
 class Worker:
@@ -105,6 +83,10 @@ class Worker:
         self._served: set[Waiter] = set()
         self._due = {"deliver": math.inf, "sync": math.inf, "adopt": 0.0, "tend": 0.0}
         self._last_delivery_at = -math.inf
+        self._courtesy = Courtesy()
+        self._hurry = threading.Event()
+        self._begins_until: float | None = None
+        self._has_tried_at_end = False
         self._is_stopping = False
         self.is_alive = False
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
@@ -127,11 +109,11 @@ class Worker:
         """Tell whether the caller is the worker itself."""
         return threading.current_thread() is self._thread
 
-    def ask(self, what: str) -> None:
-        """Ask for ``deliver`` (soon), ``later`` (deliver within a second) or ``sync``."""
-        if what in self._expected:
+    def ask(self, wanted: frozenset[str]) -> None:
+        """Ask for `DELIVER`, `LATER` or `SYNC`."""
+        if wanted <= self._expected:
             return
-        self._asked.add(what)
+        self._asked.update(wanted)
         if not self._is_woken:
             self._is_woken = True
             self._wake.put(None)
@@ -140,7 +122,8 @@ class Worker:
         """Ask to deliver and adopt at once; the returned queue is told of each round from then on."""
         waiter: Waiter = queue.SimpleQueue()
         self._waiters.add(waiter)
-        self.ask("flush")
+        self.ask(_FLUSH)
+        self._hurry.set()
         return waiter
 
     def leave_flush(self, waiter: Waiter) -> None:
@@ -148,9 +131,14 @@ class Worker:
         self._waiters.discard(waiter)
         self._served.discard(waiter)
 
-    def stop(self, timeout_s: float) -> bool:
-        """Ask for one more round of delivery and the end; tell whether the thread ended in time."""
-        self.ask("stop")
+    def stop(self, timeout_s: float, *, begins_s: float) -> bool:
+        """Ask for one more round of delivery and the end; tell whether the thread ended in time.
+
+        After `begins_s` seconds no batch but the first is begun.
+        """
+        self._begins_until = time.monotonic() + begins_s
+        self.ask(_STOP)
+        self._hurry.set()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
@@ -190,7 +178,7 @@ class Worker:
             self._expect("deliver", max(soon, self._last_delivery_at + _JOURNALED_S))
         if "deliver" in asked:
             self._expect("deliver", soon)
-        if asked & {"flush", "stop"}:
+        if "flush" in asked or ("stop" in asked and not self._has_tried_at_end):
             self.backoff.hurry()
             self._due["deliver"] = now
         if "flush" in asked:
@@ -232,10 +220,11 @@ class Worker:
 
     def _round(self, *, with_adoption: bool) -> bool:
         self._last_delivery_at = time.monotonic()
+        self._courtesy.batch_begins()
         try:
-            self._duties.deliver()
-            if with_adoption:
-                self._duties.adopt()
+            self._duties.deliver(self._goes_on)
+            if with_adoption and self._begins_until is None:
+                self._duties.adopt(self._goes_on)
         except Exception as error:  # noqa: BLE001 - the destination is foreign code
             self.backoff.failed(error)
             self._due["deliver"] = self.backoff.until
@@ -248,6 +237,30 @@ class Worker:
             return False
         self.backoff.succeeded()
         return True
+
+    def _goes_on(self) -> bool:
+        """Rest between two batches while the program is busy; tell whether another one is to be begun."""
+        if self._begins_until is not None:
+            self._has_tried_at_end = time.monotonic() >= self._begins_until
+            return not self._has_tried_at_end
+        self._sync_meanwhile()
+        rest_s = self._courtesy.rest_s()
+        self._hurry.clear()
+        if rest_s > 0 and not self._waiters and self._begins_until is None and not self._duties.is_far_behind():
+            self._hurry.wait(rest_s)
+        self._courtesy.batch_begins()
+        return True
+
+    def _sync_meanwhile(self) -> None:
+        """Do in a long round what is due outside of it."""
+        now = time.monotonic()
+        if "sync" in self._asked:
+            self._asked.discard("sync")
+            self._expected.add("sync")
+            self._expect("sync", now + _SYNC_S)
+        if self._is_due("sync", now):
+            self._duties.sync()
+            self._due["tend"] = now
 
     def _tell_waiters(self, *, is_done: bool) -> None:
         for waiter in list(self._served):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._guard import guarded
-from ..capture.action import spec_of
+from ..capture.spec import spec_of
 from . import openai_replies
 from .model_call import ModelCall, start_call
 from .patches import Patches

@@ -12,9 +12,10 @@ from typing import Any, ClassVar, NamedTuple
 
 from .. import _runtime
 from .._guard import guarded
-from ..capture.action import ActionFrame, ActionSpec, spec_of
 from ..capture.current import live_frame
 from ..capture.frames import Frame
+from ..capture.running import ActionFrame
+from ..capture.spec import ActionSpec, spec_of
 from ..snapshot import snapshot
 from . import options
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from agentsight_auto._settings import normalize_environment
+from agentsight_auto._setting_values import normalize_environment
 from agentsight_auto.events import Action, ConversationStarted, Message
 from agentsight_auto.exceptions import InvalidConversationDataException
 from agentsight_auto.interchange.bounding import Limits

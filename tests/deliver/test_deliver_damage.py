@@ -11,7 +11,7 @@ import pytest
 
 from agentsight_auto.deliver.destination import DeliveryError
 from agentsight_auto.deliver.pipeline import Pipeline
-from agentsight_auto.deliver.segment import HEADER, frame
+from agentsight_auto.deliver.segment import FORMAT_VERSION, HEADER, frame
 
 from .conftest import MakePipeline
 from .support import FickleDestination, eventually, ids_of, make_line, make_lines
@@ -27,7 +27,7 @@ def leave_segment(outbox: Path, data: bytes, name: str = "00000001.segment") -> 
 
 
 LINES = make_lines(6)
-RECORDS = [frame(line) for line in LINES]
+RECORDS = [frame([line]) for line in LINES]
 WHOLE = HEADER + b"".join(RECORDS)
 
 
@@ -72,7 +72,7 @@ def test_a_segment_of_a_newer_version_is_moved_aside_untouched(
     pipeline: Pipeline, destination: FickleDestination, outbox: Path
 ) -> None:
     """A later version's file is kept for that version, and does not hold up the others."""
-    title = b"agentsight-outbox 2"
+    title = b"agentsight-outbox %d" % (FORMAT_VERSION + 1)
     data = b"%s %08x\nunknown" % (title, crc32(title))
     leave_segment(outbox, data)
     leave_segment(outbox, WHOLE, "00000002.segment")
@@ -99,7 +99,7 @@ def test_damage_to_a_waiting_segment_of_this_process_is_counted(
     """What is gone from our own file is lost, by number."""
     destination.error = DeliveryError("down")
     for line in LINES:
-        pipeline.append(line)
+        pipeline._backlog.add([line])
     pipeline.flush(0.1)
     (path,) = outbox.glob("*/*.segment")
     path.write_bytes(path.read_bytes()[:-9])

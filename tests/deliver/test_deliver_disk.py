@@ -112,7 +112,7 @@ def test_what_returns_to_disk_while_it_is_about_to_be_delivered_arrives_once(
     about_to_go = pipeline._backlog.seal()
     outbox.unlink()
     assert eventually(lambda: pipeline._backlog.return_to_disk() or about_to_go[0].successor)
-    pipeline._delivery.deliver(about_to_go, pipeline._upkeep._own_books)
+    pipeline._delivery.deliver(about_to_go, pipeline._upkeep._own_books, lambda: True)
     assert destination.ids == []
     assert pipeline.flush(20).delivered == 3
     assert destination.ids == ids_of(lines)

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from agentsight_auto.deliver.destination import DeliveryError
+from agentsight_auto.deliver.pacing import Backoff
 from agentsight_auto.deliver.pipeline import Pipeline
 from agentsight_auto.deliver.rejected import Rejected, RejectedEvent
 from agentsight_auto.deliver.segment import parse
-from agentsight_auto.deliver.worker import THREAD_NAME, Backoff
+from agentsight_auto.deliver.worker import THREAD_NAME
 
 from .conftest import MakePipeline
 from .support import FickleDestination, eventually, id_of, ids_of, make_line, make_lines

@@ -12,7 +12,7 @@ import pytest
 
 import agentsight_auto
 from agentsight_auto import enums, exceptions
-from agentsight_auto._settings import SETTINGS
+from agentsight_auto._setting_values import SETTINGS
 from agentsight_auto.capture.scope import ConversationScope
 from agentsight_auto.server.settings import SERVER_VARIABLES, ServerSettings, variable_of
 from tests.docs.pages import DOCS, PAGES, PROSE, README, anchors, links

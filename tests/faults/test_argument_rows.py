@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import decimal
+import importlib
+import importlib.util
 import io
 import json
 import math
@@ -14,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
+import numpy as np
 import pydantic
 
 from agentsight_auto import conversation, events, track_action
@@ -169,6 +172,33 @@ HOSTILE: dict[str, Callable[[], Any]] = {
 }
 
 
+def arrays() -> dict[str, Any]:
+    """Return arrays of numbers, of objects that fight back, of records and of one element."""
+    records = np.zeros(1000, dtype=[("a", "i8"), ("b", "U10")])
+    fighting = np.empty(3, dtype=object)
+    fighting[:] = [ReprRaises(), ReprSleeps(), ReprExits()]
+    return {
+        "numpy array of 4 million": np.zeros((2000, 2000)),
+        "numpy array of objects": fighting,
+        "numpy records": records,
+        "numpy scalars": [np.float64("nan"), np.int64(7), np.datetime64("2030-01-02"), np.bool_(1), np.str_("text")],
+    }
+
+
+def frames(row: Row) -> dict[str, Any]:
+    """Return tables of pandas, where it is installed."""
+    if importlib.util.find_spec("pandas") is None:
+        row.provoke("no DataFrame: pandas is not installed")
+        return {}
+    pandas = importlib.import_module("pandas")
+    table = pandas.DataFrame({"a": range(100_000), "b": "text"})
+    return {
+        "DataFrame of 100,000 rows": table,
+        "Series": table["a"],
+        "DataFrame of objects": pandas.DataFrame({"a": [ReprRaises(), ReprSleeps()]}),
+    }
+
+
 @track_action
 def echo(value: Any, *, password: Any = None) -> Any:
     return value
@@ -193,13 +223,7 @@ def added_ms(value: Any, rounds: int) -> float:
 def test_c21_hostile_arguments(row: Row, recorded: Recording) -> None:
     """The call's result is the same object, nothing of the user's is called, and every event is sound JSON."""
     values = {name: make() for name, make in HOSTILE.items()}
-    try:
-        import numpy as np
-        import pandas as pd
-
-        values |= {"numpy": np.zeros((2000, 2000)), "DataFrame": pd.DataFrame({"a": range(100_000)})}
-    except ImportError:
-        pass
+    values |= arrays() | frames(row)
     called.clear()
     slowest = ("", 0.0)
     same = 0

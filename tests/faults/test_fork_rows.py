@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.deliver.support import eventually
+
 from . import rig
 from .accounts import CHILD_BOOKS
 from .environments import environment_with
@@ -246,6 +248,55 @@ def test_c12_gunicorn_preload(row: Row, tmp_path: Path) -> None:
     rig.deliver_what_waits(tmp_path / "home")
     row.provoke("gunicorn --preload with two workers, 1,000 requests")
     rig.judge(row, ["preloaded", "first", *texts], rig.stored_texts(tmp_path / "home"))
+
+
+CELERY = """
+import os
+from celery import Celery
+from agentsight_auto import conversation
+
+folders = dict.fromkeys(("data_folder_in", "data_folder_out"), os.environ["QUEUE"])
+app = Celery("jobs", broker="filesystem://", broker_transport_options={**folders, "polling_interval": 0.01})
+app.conf.update(worker_hijack_root_logger=False, broker_connection_retry_on_startup=True)
+
+if "RECORDS_AT_IMPORT" in os.environ:
+    with conversation("at import") as chat:
+        for number in range(501): chat.track_human_message(f"preloaded-{number}")
+
+@app.task
+def work(number):
+    with conversation(f"chat {number}") as chat:
+        chat.track_human_message(f"t{number}")
+"""
+
+
+@pytest.mark.timeout(300)
+def test_c12_celery_prefork(row: Row, tmp_path: Path) -> None:
+    """Two processes forked from a Celery worker with events waiting lose and double nothing."""
+    row.full_only("it needs an environment of its own")
+    python = environment_with("celery")
+    (tmp_path / "jobs.py").write_text(CELERY)
+    (tmp_path / "queue").mkdir()
+    environment = rig.environment(tmp_path / "home", QUEUE=str(tmp_path / "queue"))
+    command = [python, "-m", "celery", "-A", "jobs", "worker", "-P", "prefork", "-c", "2", "--loglevel", "error"]
+    worker = subprocess.Popen(
+        [*command, "--without-gossip", "--without-mingle", "--without-heartbeat"],
+        cwd=tmp_path,
+        env={**environment, "RECORDS_AT_IMPORT": "1"},
+        stderr=subprocess.DEVNULL,
+    )
+    texts = {f"t{number}" for number in range(1000)}
+    try:
+        send = "import jobs\nfor number in range(1000): jobs.work.delay(number)"
+        subprocess.run([python, "-c", send], cwd=tmp_path, env=environment, check=True, timeout=120)
+        assert eventually(lambda: texts <= rig.stored_texts(tmp_path / "home").keys(), 120)
+    finally:
+        worker.terminate()
+        worker.wait(30)
+    rig.deliver_what_waits(tmp_path / "home")
+    row.provoke("Celery prefork with two processes, 501 events waiting at the fork, 1,000 tasks")
+    wanted = {*texts, *(f"preloaded-{number}" for number in range(501))}
+    rig.judge(row, wanted, rig.stored_texts(tmp_path / "home"))
 
 
 GREENLETS = """

@@ -113,7 +113,8 @@ warnings.simplefilter("ignore")
 logging.disable()
 import agentsight_auto
 PARTS = ("capture", "deliver", "snapshot", "redact", "store", "query")
-PARTS += ("events", "_runtime", "_context", "_clock", "_ids", "_opening", "_settings")
+PARTS += ("events", "_runtime", "_backends", "_context", "_clock", "_ids", "_opening", "_settings")
+PARTS += ("_setting_values",)
 OUTERMOST = set(sys.argv[4].split(","))
 ERRORS = ("Exception", "MemoryError", "RecursionError", "KeyError")
 

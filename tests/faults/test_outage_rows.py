@@ -13,7 +13,7 @@ import pytest
 
 from agentsight_auto import _guard, conversation
 from agentsight_auto.deliver.destination import DeliveryError
-from agentsight_auto.deliver.worker import Backoff
+from agentsight_auto.deliver.pacing import Backoff
 from tests.deliver.support import eventually
 from tests.faultserver import Asked, Fault, FaultServer, fault_server
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentsight_auto._settings import TEXT_PATTERNS
+from agentsight_auto._setting_values import TEXT_PATTERNS
 from agentsight_auto.redact.patterns import PATTERNS, mask_card, mask_email, mask_iban, mask_phone
 
 EMAILS = ("ann@example.com", "ann.lee+shop@mail.example.co.uk", "jörg@müller.de", "a_b-c@x-y.io", "ann%40example.com")

@@ -1,0 +1,194 @@
+"""What is known of a decorated function before it is called, so that a call costs little.
+
+In: a function, and how it is to be recorded; then the arguments of each call. Out: an `ActionFrame` for each call.
+Loses: what exceeds the value limits, which the recorded value says itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from .. import _runtime
+from .._guard import failed, guarded
+from .._settings import Settings
+from ..snapshot import QUICK_INT, snapshot
+from ..snapshot.redaction import MASK, is_secret_name
+from .current import frame_for_recording
+from .running import ActionFrame
+from .shapes import openers_of, positional_names
+
+
+class ActionSpec:
+    """What is known of a decorated function before it is called; opens a frame for each call."""
+
+    __slots__ = (
+        "_capture_args",
+        "_capture_response",
+        "_function_name",
+        "_is_special",
+        "_masked",
+        "_name_count",
+        "_names",
+        "_rest_name",
+        "aliases",
+        "metadata",
+        "name",
+        "skips_first",
+        "tools_used",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        tools_used: Any = None,
+        capture_args: bool | None = None,
+        capture_response: bool | None = None,
+        exclude: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.tools_used = tools_used
+        self.metadata = metadata
+        self.aliases: set[str] = set()
+        self.skips_first = False
+        self._capture_args = capture_args
+        self._capture_response = capture_response
+        self._function_name = name
+        self._masked = frozenset(exclude)
+        self._names: tuple[str, ...] = ()
+        self._rest_name: str | None = None
+        self._name_count = 0
+        self._is_special = True
+
+    def for_function(self, function: Callable[..., Any]) -> ActionSpec:
+        """Return this spec for one function: its name as a default and the names of its parameters."""
+        target = getattr(function, "__func__", function)
+        while hasattr(target, "func") and not hasattr(target, "__name__"):
+            target = target.func
+        function_name = getattr(target, "__name__", None) or type(target).__name__
+        spec = ActionSpec(
+            self.name or function_name,
+            tools_used=self.tools_used,
+            capture_args=self._capture_args,
+            capture_response=self._capture_response,
+            exclude=self._masked,
+            metadata=self.metadata,
+        )
+        spec._function_name = function_name
+        spec._names, spec._rest_name = positional_names(target)
+        spec._masked |= {name for name in spec._names if is_secret_name(name)}
+        qualified = getattr(target, "__qualname__", "")
+        is_in_class = "." in qualified and not qualified.endswith(f"<locals>.{function_name}")
+        spec._name_count = len(spec._names)
+        spec._is_special = bool(spec._masked) or spec.tools_used is not None or spec._capture_args is not None
+        spec.skips_first = is_in_class and spec._names[:1] in {("self",), ("cls",)}
+        return spec
+
+    def is_called(self, name: str) -> bool:
+        """Return whether the action has this name, or its function, or the tool that a framework makes of it."""
+        return name in {self.name, self._function_name, *self.aliases}
+
+    def captures_response(self, settings: Settings) -> bool:
+        """Return whether results are recorded."""
+        return settings.capture_response if self._capture_response is None else self._capture_response
+
+    @guarded
+    def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActionFrame | None:
+        """Return the frame of one call, its arguments copied; None where nothing is recorded."""
+        runtime = _runtime.default_runtime
+        settings = runtime.settings
+        outer = None if settings.disabled else frame_for_recording(runtime, hold=False)
+        if outer is None or not outer.conversation.is_recording:
+            return None
+        return ActionFrame(
+            outer.conversation,
+            None,
+            outer,
+            spec=self,
+            tools_used=self._tools_used(args, kwargs, settings),
+            metadata=self.metadata,
+        )
+
+    def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActionFrame | None:
+        """Return the frame of one call, begun: what `open` and `begin` do, in one for the sake of speed."""
+        try:
+            runtime = _runtime.default_runtime
+            settings = runtime.loaded_settings or runtime.settings
+            if settings.disabled:
+                return None
+            outer = runtime.current.get()
+            if outer is None or outer.conversation.is_binding:
+                outer = frame_for_recording(runtime, hold=False)
+            conversation = outer.conversation
+            if not conversation.is_recording:
+                return None
+            limit_bytes = settings.max_value_bytes
+            if kwargs or self._is_special or not settings.capture_args:
+                tools_used = self._tools_used(args, kwargs, settings)
+            else:
+                names, given = (self._names[1:], args[1:]) if self.skips_first else (self._names, args)
+                parameters: dict[str, Any] = {}
+                for name, value in zip(names, given):  # noqa: B905 - a keyword costs
+                    kind = type(value)
+                    if (  # what `snapshot` would return as it is; most arguments are
+                        (kind is str and len(value) < limit_bytes >> 3)
+                        or value is None
+                        or (kind is int and -QUICK_INT < value < QUICK_INT)
+                        or kind is bool
+                    ):
+                        parameters[name] = value
+                    else:
+                        parameters[name] = snapshot(value, limit_bytes)
+                if rest := args[self._name_count :]:
+                    parameters[self._rest_name or "args"] = snapshot(rest, limit_bytes)
+                tools_used = {"function": self._function_name, "parameters": parameters}
+            clock, ids = runtime.clock, runtime.ids
+            started_ns = clock.monotonic_ns()
+            if started_ns >= ids.until_ns:
+                ids.tick(started_ns, clock.offset_ns)
+            frame = ActionFrame(
+                conversation,
+                ids.head + ids.tail(),
+                outer,
+                None,
+                0,
+                self,
+                tools_used,
+                self.metadata,
+                started_ns,
+                clock.offset_ns,
+                settings.capture_response if self._capture_response is None else self._capture_response,
+            )
+            runtime.current.set(frame)
+        except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
+            failed("ActionSpec.start", failure)
+            return None
+        return frame
+
+    def _tools_used(self, args: tuple[Any, ...], kwargs: dict[str, Any], settings: Settings) -> Any:
+        """Return what is recorded of any call: a copy of each argument by name, with the whole limit to itself."""
+        limit_bytes = settings.max_value_bytes
+        if self.tools_used is not None:
+            return snapshot(self.tools_used, limit_bytes)
+        if not (settings.capture_args if self._capture_args is None else self._capture_args):
+            return {"function": self._function_name}
+        names = self._names
+        if self.skips_first:
+            args, names = args[1:], names[1:]
+        masked = self._masked
+        parameters = {}
+        for name, value in zip(names, args, strict=False):
+            parameters[name] = MASK if name in masked else snapshot(value, limit_bytes)
+        if len(args) > len(names):
+            parameters[self._rest_name or "args"] = snapshot(args[len(names) :], limit_bytes)
+        for name, value in kwargs.items():
+            is_masked = name in masked or is_secret_name(name)
+            parameters[name] = MASK if is_masked else snapshot(value, limit_bytes)
+        return {"function": self._function_name, "parameters": parameters}
+
+
+def spec_of(function: Any) -> ActionSpec | None:
+    """Return the spec of a tracked function, also where other decorators lie above it; None of any other."""
+    return next((opener for opener in openers_of(function) if isinstance(opener, ActionSpec)), None)
