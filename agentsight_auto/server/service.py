@@ -17,6 +17,7 @@ from agentsight_auto.query.lifecycle import Rules
 from agentsight_auto.query.served import ServedBackend
 from agentsight_auto.server.auth import KeyRing
 from agentsight_auto.server.metrics import Metrics
+from agentsight_auto.server.quota import Quota
 from agentsight_auto.server.settings import ServerSettings
 from agentsight_auto.server.signing import LinkSigner, load_secret
 from agentsight_auto.server.throttle import Throttle
@@ -64,6 +65,7 @@ class Service:
         self.clock = Clock()
         self.ids = IdSource()
         self.keys = KeyRing(self.database, self.clock.now_us)
+        self.quota = Quota(settings.agent_attachment_bytes)
         self.throttle = Throttle(settings.requests_per_minute)
         self.signer = LinkSigner(load_secret(settings.secret_path), settings.link_lifetime_s)
         self.counting_tokens = threading.Lock()
