@@ -43,7 +43,7 @@ class ConversationFrame(Frame, kw_only=True):
             scope.is_open = True
             scope.runtime.current.set(self)
             if scope.is_recording:
-                scope.record_start(**arguments.conversation_fields(self.known, scope.runtime.settings, strict=False))
+                scope.record_start(arguments.conversation_fields(self.known, scope.runtime.settings, strict=False))
         except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
             failed("ConversationFrame.begin", failure)
 
