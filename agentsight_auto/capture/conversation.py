@@ -88,7 +88,7 @@ class ConversationFrame(Frame, kw_only=True):
         """Do what `finish` does; what waits for the disk or for delivery waits in a thread."""
         try:
             self.end(error)
-            if self._blocks_the_loop() and _runs_in_asyncio():
+            if self._blocks_the_loop() and runs_in_asyncio():
                 await asyncio.shield(asyncio.to_thread(self.settle))
             else:
                 self.settle()
@@ -362,7 +362,8 @@ def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
     return {p.name: None if p.default is p.empty else p.default for p in parameters}
 
 
-def _runs_in_asyncio() -> bool:
+def runs_in_asyncio() -> bool:
+    """Return whether an event loop of asyncio is running here."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -11,7 +11,7 @@ import functools
 import inspect
 import sys
 import types
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from types import FunctionType, MethodType
 from typing import Any, Protocol
 
@@ -345,7 +345,7 @@ async def _drive_async_generator(
     thrown: BaseException | None = None
     with resumption:
         unit.begin()
-    step = _first_step(generator)
+    step = first_step(generator)
     while True:
         try:
             with resumption:
@@ -374,18 +374,18 @@ def _finish_with(unit: Unit, error: BaseException, *, is_closing: bool) -> None:
         unit.finish(None, error)
 
 
-def _first_step(generator: AsyncGenerator[Any, Any]) -> Any:
-    """Start the user's generator without the event loop's hooks: the driver around it is the one the loop closes."""
+def first_step(iterator: AsyncIterator[Any]) -> Any:
+    """Start an async generator without the event loop's hooks: the driver around it is the one the loop closes."""
     try:
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(None, None)
         try:
-            return generator.asend(None)
+            return iterator.__anext__()
         finally:
             sys.set_asyncgen_hooks(*hooks)
     except Exception as failure:  # noqa: BLE001 - as `guarded` does
         failed("first step", failure)
-        return generator.asend(None)
+        return iterator.__anext__()
 
 
 @guarded

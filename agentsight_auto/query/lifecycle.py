@@ -71,7 +71,7 @@ class Lifecycle:
         self.is_settled = self._ended_by([*rules.resolving, *rules.escalating])  # handed over after all is settled, too
         self.was_escalated = _columns.conversation_pk.in_(self._performed(rules.escalating))
         self.is_quiet = self._is_quiet(conversations.c.source)
-        self._gave_up = or_(_is("is_left"), _is("is_failed_last"))
+        self.gave_up = or_(_is("is_left"), _is("is_failed_last"))
         general, by_source = rules.idle_us
         self._latest_quiet_us = self.now_us - max([general, *by_source.values()])
         self._own = _columns.agent_id == agent_id
@@ -83,7 +83,7 @@ class Lifecycle:
             (self.is_resolved, "resolved"),
             (self.is_escalated, "escalated"),
             (not_(self._is_quiet(source)), "open"),
-            (self._gave_up, "abandoned"),
+            (self.gave_up, "abandoned"),
             else_="idle",
         )
 
@@ -95,12 +95,14 @@ class Lifecycle:
             "escalated": and_(self._checked_own, self.is_escalated),
             "open": and_(self._own, _columns.last_at_us > self._latest_quiet_us, not_(self.is_quiet), unsettled),
             "abandoned": and_(self._checked_own, self._is_among_given_up(), self.is_quiet, unsettled),
-            "idle": and_(self._own, self.is_quiet, not_(self._gave_up), unsettled),
+            "idle": and_(self._own, self.is_quiet, not_(self.gave_up), unsettled),
         }
         return conditions[status]
 
     def in_list(self, name: str) -> Condition:
         """Return the condition of one of `LISTS`."""
+        if name == "abandoned":
+            return self.has_status(name)
         if name in _LED_BY_IDS:
             return and_(self._checked_own, LISTS[name](self))
         return and_(self._own, _columns.conversation_pk > 0, LISTS[name](self))  # the whole key of the partial indexes
@@ -163,7 +165,7 @@ LISTS: Mapping[str, Callable[[Lifecycle], Condition]] = {
     "escalated": lambda life: and_(_is("is_used"), life.was_escalated),
     "contained": lambda life: and_(_talked, _columns.agent_count > 0, not_(life.was_escalated), not_(_is("is_left"))),
     "resolved": lambda life: life.is_resolved,
-    "abandoned": lambda life: life.has_status("abandoned"),
+    "abandoned": lambda life: and_(life.gave_up, life.is_quiet, not_(life.is_settled)),
     "abandoned_after_failure": lambda life: and_(_is("is_failed_last"), life.is_quiet, not_(life.is_settled)),
     "unanswered": lambda life: _is("is_unanswered"),
     "left_asking": lambda life: _is("is_left"),
@@ -180,7 +182,7 @@ LISTS: Mapping[str, Callable[[Lifecycle], Condition]] = {
     "implicit": lambda life: has_generated_id,
 }
 """The lists that the filter `insight` opens."""
-_LED_BY_IDS = frozenset({"escalated", "resolved", "abandoned"})
+_LED_BY_IDS = frozenset({"escalated", "resolved"})
 """Lists that begin with the ids of another table."""
 UNCOUNTED = frozenset({"implicit"})
 """Lists that no metric counts: what they look at is in no index that the metrics go through."""

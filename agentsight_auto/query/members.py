@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, or_, sel
 
 from agentsight_auto.query import parameters
 from agentsight_auto.query.edit_values import SENTIMENTS
+from agentsight_auto.query.expressions import read_ids
 from agentsight_auto.query.filter_values import FEEDBACK_SOURCES
 from agentsight_auto.query.metadata_terms import parse_metadata_terms
 from agentsight_auto.query.search import candidates_by_action, candidates_by_name, candidates_by_words
@@ -84,8 +85,9 @@ def by_subquery(subquery: Select[Any]) -> Find:
     """Return what finds members by the subquery itself."""
 
     def find(connection: Connection, most: int) -> set[int] | None:
-        found = connection.execute(subquery.limit(most + 1)).scalars().all()
-        return None if len(found) > most else set(found)
+        if connection.execute(subquery.offset(most).limit(1)).first() is not None:
+            return None
+        return read_ids(connection, subquery)
 
     return find
 

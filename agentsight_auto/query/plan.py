@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, select
 
 from agentsight_auto.query.expressions import known_ids, unindexed
-from agentsight_auto.query.members import Condition, Members
+from agentsight_auto.query.members import Condition, Members, by_subquery
 from agentsight_auto.store.schema import conversations
 
 WINDOW = 10_000
@@ -25,8 +25,16 @@ _FEW_TEXTS = 500
 """So many rows whose messages have to be read are looked up and sorted."""
 _FEW = 2_000
 """So many others."""
-_SOME = 8_000
+_SOME_ALONE = 8_000
 """So many candidates are fetched to tell few from many; what has more is soon met by walking."""
+_SOME = 20_000
+"""The same where several things are asked, and few may have all of them."""
+_SOME_TEXTS = 8_000
+"""The same for texts."""
+_SOME_ROWS = 12_000
+"""So many rows of each of several values are fetched: what two columns have in common no index knows."""
+_TOGETHER = 100_000
+"""So many are fetched of each of several conditions to count what they have in common."""
 _RARE_ROWS = (2_000, 20_000)
 """The index of a value that so many rows have may lead; the smaller number is looked for first."""
 MOST_COUNTED = 100_000
@@ -78,7 +86,8 @@ class Ways(NamedTuple):
 
 def plan_page(connection: Connection, asked: Asked) -> Ways:
     """Return how to fetch a page."""
-    ids, members = _candidates(connection, asked.members, most_texts=_SOME)
+    exact = _SOME if _is_several(asked) else _SOME_ALONE
+    ids, members = _candidates(connection, asked, _Limits(_SOME_ROWS, exact, _SOME_TEXTS))
     probes = [member.probe for member in members]
     few = _FEW if all(member.is_exact for member in members) else _FEW_TEXTS
     found = [conversations.c.id.in_(known_ids(ids or ())), *_checks(asked), *probes]
@@ -97,31 +106,63 @@ def plan_page(connection: Connection, asked: Asked) -> Ways:
 
 def plan_all(connection: Connection, asked: Asked) -> list[Condition]:
     """Return the conditions for all that match, to be counted or gone through."""
-    ids, members = _candidates(connection, asked.members, most_texts=MOST_COUNTED)
+    exact = _TOGETHER if _is_several(asked) else _SOME_ALONE
+    ids, members = _candidates(connection, asked, _Limits(_TOGETHER, exact, MOST_COUNTED))
+    probes = [member.probe for member in members]
     if ids is not None:
-        probes = (member.probe for member in members)
         return [conversations.c.id.in_(known_ids(ids)), *_checks(asked), *probes]
     own = _leading(connection, asked)
+    if not all(member.is_exact for member in members) and _is_few(connection, own):
+        return [*own, *probes]
     return [*own, *(unindexed(conversations.c.id).in_(member.subquery) for member in members)]
 
 
-def _candidates(
-    connection: Connection, members: Sequence[Members], *, most_texts: int
-) -> tuple[set[int] | None, list[Members]]:
-    """Return the ids that all members that are not too many leave, and the members that must still be asked."""
+def _is_several(asked: Asked) -> bool:
+    return len(asked.members) + len(asked.exacts) > 1
+
+
+def _is_few(connection: Connection, own: Sequence[Condition]) -> bool:
+    """Tell whether so few rows fulfil the conditions on the row that their messages are read sooner than all."""
+    return connection.execute(select(conversations.c.id).where(*own).offset(_SOME).limit(1)).one_or_none() is None
+
+
+class _Limits(NamedTuple):
+    """How many candidates are fetched: of a value of a column, of exact members, of texts."""
+
+    rows: int
+    exact: int
+    texts: int
+
+
+def _candidates(connection: Connection, asked: Asked, limits: _Limits) -> tuple[set[int] | None, list[Members]]:
+    """Return the ids that all conditions that few fulfil leave, and the members that must still be asked.
+
+    Values of columns take part where it is several of them, or one beside members: alone its index is as good.
+    """
     ids: set[int] | None = None
-    asked = []
-    for member in members:
-        found = member.find(connection, _SOME if member.is_exact else most_texts)
+    still_asked = []
+    for member in asked.members:
+        found = member.find(connection, limits.exact if member.is_exact else limits.texts)
         if found is None:
-            asked.append(member)
+            still_asked.append(member)
             continue
         ids = found if ids is None else ids & found
         if not member.is_exact:
-            asked.append(member)
+            still_asked.append(member)
         if not ids:
+            return ids, still_asked
+    if len(asked.exacts) + (ids is not None) < 2 or (ids is not None and len(ids) <= _FEW):
+        return ids, still_asked
+    found_sets: dict[int, set[int]] = {} if ids is None else {-1: ids}
+    for most in dict.fromkeys((_SOME_ROWS, limits.rows)):
+        for place, exact in enumerate(asked.exacts):
+            of_value = select(conversations.c.id).where(conversations.c.agent_id == asked.agent_id, exact.found())
+            rows = None if place in found_sets else by_subquery(of_value)(connection, most)
+            if rows is not None:
+                found_sets[place] = rows
+        if len(found_sets) != 1:  # where one is rare, larger ones are worth it
             break
-    return ids, asked
+    return (set.intersection(*found_sets.values()) if len(found_sets) > 1 else ids), still_asked
 
 
 def _checks(asked: Asked) -> list[Condition]:

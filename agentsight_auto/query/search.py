@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 from sqlalchemy import Connection, literal, or_, select
 
 from agentsight_auto.query.expressions import unindexed
@@ -34,9 +35,9 @@ _HIGHEST = {
     "name_search": "SELECT max(id) FROM conversations",
 }
 _FOUND = {
-    "message_search": "SELECT d.conversation_pk FROM message_search AS s JOIN search_documents AS d ON d.id = s.rowid "
-    "WHERE s.message_search MATCH ? LIMIT ?",
-    "name_search": "SELECT s.rowid FROM name_search AS s WHERE s.name_search MATCH ? LIMIT ?",
+    "message_search": "SELECT d.conversation_pk AS pk FROM message_search AS s "
+    "JOIN search_documents AS d ON d.id = s.rowid WHERE s.message_search MATCH ? LIMIT ?",
+    "name_search": "SELECT s.rowid AS pk FROM name_search AS s WHERE s.name_search MATCH ? LIMIT ?",
 }
 
 
@@ -95,7 +96,8 @@ def _candidates(
     match = columns + _match(sorted(trigrams, key=shares.__getitem__)[:_TRIGRAMS])
     if _share(connection, table, match) * _highest(connection, table) > most:
         return None
-    found = connection.exec_driver_sql(_FOUND[table], (match, most + 1)).scalars().all()
+    together = f"SELECT json_group_array(pk) FROM ({_FOUND[table]})"  # noqa: S608 - one text instead of many rows
+    found = msgspec.json.decode(connection.exec_driver_sql(together, (match, most + 1)).scalar_one(), type=list[int])
     return None if len(found) > most else set(found)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agentsight_auto import conversation, flush
-from agentsight_auto.deliver.segment import parse
+from agentsight_auto.deliver.segment import LINES_OF_A_RECORD, parse
 from tests.faultserver import fault_server
 
 from . import rig
@@ -207,7 +207,7 @@ def test_c16_damaged_segment(row: Row, tmp_path: Path, damage: str) -> None:
         path.write_bytes(SEGMENT_DAMAGE[damage](path.read_bytes()))
         records = b"\n".join(parse(path.read_bytes()).records).decode()
         good |= {text for text in ended.acknowledged if f'"{text}"' in records}
-    assert len(good) >= 25
+    assert len(good) >= 30 - LINES_OF_A_RECORD
     began = time.monotonic()
     with rig.recording_to(tmp_path):
         with conversation("new") as chat:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, select
 
 from agentsight_auto._clock import iso_from_us
 from agentsight_auto.query.board.days import Period, count_by_quarter, is_plain
@@ -78,7 +78,9 @@ def _count(connection: Connection, filters: Mapping[str, Any], life: Lifecycle) 
     keys = [found.c.environment, found.c.source, found.c.device, found.c.language, found.c.is_marked,
             insights.c.country, life.status(found.c.source), *judged]  # fmt: skip
     joined = found.outerjoin(insights, insights.c.conversation_pk == found.c.id)
-    statement = select(*keys, func.count()).select_from(joined).group_by(*keys)
+    named = [key.label(f"key_{number}") for number, key in enumerate(keys)]
+    by_name: list[ColumnElement[Any]] = [literal_column(key.name) for key in named]  # not computed once more
+    statement = select(*named, func.count()).select_from(joined).group_by(*by_name)
     counts: dict[str, Counter[Any]] = {name: Counter() for name in _PARAMETERS}
     total = 0
     for environment, origin, device, language, marked, country, status, *rest in connection.execute(statement):

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, FromClause, and_, case, func, select
 
 from agentsight_auto.query import parameters
+from agentsight_auto.query.expressions import unindexed
 from agentsight_auto.query.filters import Filters, parse_filters
 from agentsight_auto.query.lifecycle import Condition, Lifecycle, Rules
 from agentsight_auto.query.plan import WINDOW, Asked, Ways, plan_all
@@ -62,7 +63,8 @@ def open_scope(
     found: list[str] = []
     left_out: list[str] = []
     if not include_development:
-        found = list(connection.execute(select(column).where(*conditions).group_by(column).order_by(column)).scalars())
+        by_value = unindexed(column)  # else the index of all environments is gone through from end to end
+        found = sorted(connection.execute(select(column).where(*conditions).group_by(by_value)).scalars())
         if {"production", "development"} <= set(found) and not wanted.names_environment:
             left_out = ["development"]
             conditions = [*conditions, column != "development"]
