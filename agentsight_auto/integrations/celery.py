@@ -12,7 +12,8 @@ from typing import Any
 
 from .. import _runtime
 from .._guard import guarded
-from ..capture.conversation import ConversationFrame, conversation
+from ..capture.conversation import conversation
+from ..capture.entry import ConversationFrame
 from .patches import Patches
 
 HEADER = "agentsight_conversation"
