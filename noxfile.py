@@ -70,9 +70,8 @@ def lowest_integrations(session: nox.Session, library: str) -> None:
 def bench(session: nox.Session) -> None:
     """Print the cost of recording, and of serving, as ratios to named baselines."""
     session.install("-e", ".[server]")
-    session.run("python", "benchmarks/track_action.py", *session.posargs)
     session.run("python", "benchmarks/snapshot.py")
-    session.run("python", "benchmarks/capture.py")
+    session.run("python", "benchmarks/capture.py", *session.posargs)
     session.run("python", "benchmarks/delivery.py")
     session.run("python", "benchmarks/importing.py")
     session.run("python", "benchmarks/instructions.py")

@@ -11,7 +11,8 @@ from typing import Any
 
 from .. import _runtime
 from .._guard import guarded
-from ..capture.conversation import ConversationFrame, conversation
+from ..capture.conversation import conversation
+from ..capture.entry import ConversationFrame
 
 KEY = "agentsight_conversation"
 _SHUTDOWN_S = 5.0

@@ -11,7 +11,7 @@ import functools
 from typing import Any
 
 from .._guard import guarded
-from ..capture.conversation import ConversationFrame
+from ..capture.entry import ConversationFrame
 from .carried import KEY, deliver_at_the_end, pack, unpack
 from .patches import Patches
 

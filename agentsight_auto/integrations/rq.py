@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from .._guard import guarded
-from ..capture.conversation import ConversationFrame
+from ..capture.entry import ConversationFrame
 from .around import around
 from .carried import KEY, deliver_at_the_end, pack, unpack
 from .patches import Patches
