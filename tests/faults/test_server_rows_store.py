@@ -30,7 +30,7 @@ from agentsight_auto.store.migrations import MIGRATIONS, migrate
 from tests.server.support import ROOT, Served, until
 from tests.server.test_schemathesis import run_schemathesis
 
-from .server_rig import Restarting, can_mount, descriptors, restarting, rss_bytes
+from .server_rig import MIB, Restarting, can_mount, descriptors, restarting, rss_bytes
 from .table import Row
 
 CANARY = "canary-9e21"
@@ -421,6 +421,7 @@ def test_s17_kill_9_under_load_loses_and_doubles_nothing(row: Row, tmp_path: Pat
         reached=f"{p99_ms:.0f} ms ({all_p99_ms:.0f} ms)",
         holds=p99_ms <= 100 or not row.is_full,
     )
+    row.figure("memory added between kills", asked="told", reached=f"{max(growth) / MIB:.1f} MiB", holds=True)
     row.figure("descriptors added between kills", asked="0", reached=max(fds), holds=max(fds) <= clients + 2)
     hits = log.count(CANARY) + log.count(server.key)
     row.figure("texts and keys in the server's log", asked="0", reached=hits, holds=hits == 0)
