@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 FILES_PATH = "/api/files/"
 _MOST_WRITERS = 8
 _EXAMINED_AT_ONCE = 1000
-_SIGN_INS_PER_MINUTE = 10
+_SIGN_INS_PER_MINUTE = 5
 """From one address."""
+_EXPORTS_PER_HOUR = 10
+"""Of everything that a list shows, with one key."""
 _TIDY_S = 0.5
 _MOST_LARGE_BODIES = 1
 
@@ -56,6 +58,7 @@ class Service:
         """Whose conversations the dashboard shows without a sign-in; None asks everyone for one."""
         self.session_limits = SessionLimits(settings.session_idle_s, settings.session_lifetime_s)
         self.sign_in_throttle = Throttle(_SIGN_INS_PER_MINUTE)
+        self.export_throttle = Throttle(0 if local_agent is not None else _EXPORTS_PER_HOUR, period_s=3600)
         self.operations = operations
         self.metrics = Metrics()
         self.database = Database.open(settings.db_path)
