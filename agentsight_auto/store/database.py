@@ -14,7 +14,7 @@ import weakref
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, create_engine, event, exc, insert, select, update
+from sqlalchemy import Connection, Engine, create_engine, event, exc, insert, select
 from sqlalchemy.pool import QueuePool
 
 from agentsight_auto.exceptions import StoreException
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 _READERS_KEPT = 4
 
 _LOG_RETRY_S = 0.05
-_ANOTHER_WRITE = update(agents).values(writes=agents.c.writes + 1)
+_ANOTHER_WRITE = "UPDATE agents SET writes = writes + 1"
+_AGENT = "SELECT id FROM agents WHERE name = ?"
 
 
 class Database:
@@ -83,7 +84,7 @@ class Database:
         """
         with self._in_use() as (_, writer), self._writing, self._transaction(writer) as connection:
             yield connection
-            connection.execute(_ANOTHER_WRITE)
+            connection.exec_driver_sql(_ANOTHER_WRITE)
 
     def agent_id(self, name: str = "default") -> int:
         """Return the id of the agent of this name; a new name is stored first. Not inside a `write` block."""
@@ -224,7 +225,7 @@ class Database:
 
 def agent_row_id(connection: Connection, name: str) -> int:
     """Return the id of the agent of this name inside a `write` block; a new name is stored."""
-    found = connection.execute(select(agents.c.id).where(agents.c.name == name)).scalar()
+    found = connection.exec_driver_sql(_AGENT, (name,)).scalar()
     if found is not None:
         return int(found)
     (row_id,) = connection.execute(insert(agents).values(name=name)).inserted_primary_key or (0,)
