@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 DEFAULT_AGENT = "default"
 """The agent of the embedded store: its key sees what programs without a server have recorded."""
 
-_COLUMNS = ("number", "agent", "role", "ends in", "created", "last used", "revoked")
+_COLUMNS = ("number", "agent", "role", "ends in", "created", "last used", "expires", "revoked")
+_MOMENTS = ("created_at", "last_used_at", "expires_at", "revoked_at")
+_DAY_US = 86_400_000_000
+_MOST_DAYS = 36_500
 
 
 def add_db_argument(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +46,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     create = actions.add_parser("create", help="make a key and print it, once", allow_abbrev=False)
     create.add_argument("--agent", metavar="NAME", default=DEFAULT_AGENT, help="whose data it sees (default: default)")
     create.add_argument("--role", choices=("write", "read"), default="write", help="what it may do (default: write)")
+    create.add_argument("--days", type=_days, metavar="N", help="expire after so many days (default: never)")
     listing = actions.add_parser("list", help="list keys", allow_abbrev=False)
     listing.add_argument("--agent", metavar="NAME", help="only those of this agent")
     revoke = actions.add_parser("revoke", help="revoke a key for ever", allow_abbrev=False)
@@ -51,6 +55,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         add_db_argument(action)
         action.add_argument("--home", metavar="DIR", default=argparse.SUPPRESS, help="folder of the store")
         action.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
+
+
+def _days(text: str) -> float:
+    days = float(text)
+    if not 0 < days <= _MOST_DAYS:
+        raise ValueError(text)
+    return days
 
 
 def _run(invocation: Invocation) -> int:
@@ -73,8 +84,10 @@ def _create(invocation: Invocation, database: Database) -> int:
     from agentsight_auto.store.keys import create_key  # noqa: PLC0415
 
     arguments, output = invocation.arguments, invocation.output
+    at_us = Clock().now_us()
+    expires_at_us = None if arguments.days is None else at_us + round(arguments.days * _DAY_US)
     try:
-        key = create_key(database, agent=arguments.agent, role=arguments.role, at_us=Clock().now_us())
+        key = create_key(database, agent=arguments.agent, role=arguments.role, at_us=at_us, expires_at_us=expires_at_us)
     except ValueError as error:
         output.complain(f"agentsight-auto keys create: {error}.")
         return USAGE
@@ -100,7 +113,7 @@ def _list(invocation: Invocation, database: Database) -> int:
             one_line(key["agent"], 40),
             key["role"],
             f"…{key['hint']}",
-            *(local_time(key[name]) if key[name] else "-" for name in ("created_at", "last_used_at", "revoked_at")),
+            *(local_time(key[name]) if key[name] else "-" for name in _MOMENTS),
         ]
         for key in keys
     ]
@@ -111,7 +124,7 @@ def _list(invocation: Invocation, database: Database) -> int:
 def _shape(key: msgspec.Struct) -> dict[str, Any]:
     """Return a key with its moments in ISO 8601."""
     fields: dict[str, Any] = msgspec.to_builtins(key)
-    for name in ("created_at", "last_used_at", "revoked_at"):
+    for name in _MOMENTS:
         at_us = fields.pop(f"{name}_us")
         fields[name] = None if at_us is None else iso_from_us(at_us)
     return fields

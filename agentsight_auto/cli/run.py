@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import runpy
 import sys
 import traceback
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from agentsight_auto import _runtime
 from agentsight_auto.capture.conversation import conversation
+from agentsight_auto.cli import children
 from agentsight_auto.cli.command import FAILED, FINE, USAGE, Command, Invocation
 from agentsight_auto.integrations.registry import instrument
 
@@ -40,6 +42,7 @@ def _run(invocation: Invocation) -> int:
         exclude=_names(arguments.exclude),
         capture_messages=True if arguments.capture_messages else None,
     )
+    _prepare_children(arguments)
     sys.argv = [program, *arguments.rest]
     sys.path.insert(0, str(Path.cwd() if arguments.module else Path(program).resolve().parent))
     block = contextlib.nullcontext() if arguments.conversation is None else conversation(arguments.conversation)
@@ -57,6 +60,19 @@ def _run(invocation: Invocation) -> int:
     return FINE
 
 
+def _prepare_children(arguments: argparse.Namespace) -> None:
+    """Let the processes that the program starts do the same: a server's workers, say."""
+    words = _names(arguments.only) or ["auto"]
+    words += [f"-{name}" for name in _names(arguments.exclude)]
+    os.environ["AGENTSIGHT_INSTRUMENT"] = ",".join(words)
+    if arguments.capture_messages:
+        os.environ["AGENTSIGHT_CAPTURE_MESSAGES"] = "1"
+    if hasattr(arguments, "home"):
+        os.environ["AGENTSIGHT_HOME"] = str(Path(arguments.home).absolute())
+    path = [str(Path(children.__file__).parent), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+
+
 def _names(text: str) -> list[str]:
     return [name for name in (part.strip() for part in text.split(",")) if name]
 
@@ -72,7 +88,8 @@ COMMAND = Command(
     name="run",
     summary="run a program with all integrations installed",
     description="Run a Python program as python would, with every integration installed before its first line:\n"
-    "its model calls and tools are recorded in the conversations it opens, or in that of --conversation.",
+    "its model calls and tools are recorded in the conversations it opens, or in that of --conversation.\n"
+    "Python processes that it starts, a server's workers say, are run in the same way.",
     examples=("run app.py", "run --conversation nightly-report report.py --day monday", "run -m uvicorn app:app"),
     add_arguments=_add_arguments,
     run=_run,

@@ -87,7 +87,7 @@ class ModelCall(Frame, kw_only=True, weakref=True):
         if self.is_finished:
             return
         self.is_finished = True
-        reply = self._completed(reply or Reply())
+        reply = (self._completed(reply or Reply())).with_plain_texts()
         if self.inside is not None:
             self.inside.inner.append(reply)
             self.inside.retries += self.retries

@@ -218,16 +218,23 @@ def uninstrument(*names: str) -> None:
 
 
 @_guard.guarded
+def instrument_as(words: Iterable[str]) -> None:
+    """Install what the setting `instrument` asks for: names, ``auto``, and names after ``-`` that are left out."""
+    asked = [word.strip() for word in words if word.strip()]
+    if not asked:
+        return
+    excluded = [name[1:] for name in asked if name.startswith("-")]
+    named = [name for name in asked if not name.startswith("-") and name != "auto"]
+    try:
+        instrument(*(named if "auto" not in asked else ()), exclude=excluded)
+    except ConfigurationException as error:
+        logger.warning("agentsight-auto ignores a setting: AGENTSIGHT_INSTRUMENT: %s", error)
+
+
+@_guard.guarded
 def follow_settings(settings: Settings) -> None:
     """Install what the settings `instrument` and `token_handler_type` ask for."""
-    asked = settings.instrument
-    if asked:
-        excluded = [name[1:] for name in asked if name.startswith("-")]
-        named = [name for name in asked if not name.startswith("-") and name != "auto"]
-        try:
-            instrument(*(named if "auto" not in asked else ()), exclude=excluded)
-        except ConfigurationException as error:
-            logger.warning("agentsight-auto ignores a setting: AGENTSIGHT_INSTRUMENT: %s", error)
+    instrument_as(settings.instrument)
     handler: Any = TOKEN_HANDLERS.get(settings.token_handler_type or "")
     if handler in default.catalogue and handler not in default.active():
         options.records_tokens_alone.add(handler)

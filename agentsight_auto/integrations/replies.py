@@ -69,6 +69,18 @@ class Reply(NamedTuple):
     usage: Usage | None = None
     text: str = ""
 
+    def with_plain_texts(self) -> Reply:
+        """Return it with texts where a provider has sent something else."""
+        return self._replace(
+            model=_text_or_none(self.model),
+            response_id=_text_or_none(self.response_id),
+            finish_reason=_text_or_none(self.finish_reason),
+        )
+
+
+def _text_or_none(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else str(value)
+
 
 class Accumulator(Protocol):
     """Collects a streamed reply; pure."""

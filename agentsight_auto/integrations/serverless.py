@@ -7,6 +7,7 @@ delivered in time waits for the next call, in a folder that lasts as long as the
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import functools
@@ -17,7 +18,8 @@ import msgspec
 
 from .. import _runtime
 from .._guard import guarded
-from ..capture.frames import Resumption
+from ..capture.entry import runs_in_asyncio
+from ..capture.shapes import kind_of
 from .incoming.plan import ID_FROM, RequestOptions, RequestPlan, ServerErrorResponse
 from .incoming.request import IncomingRequest
 from .incoming.sources import Given
@@ -31,7 +33,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def serverless_handler(
     *, id_from: Given = ID_FROM, flush_s: float = 2.0, **options: Unpack[RequestOptions]
 ) -> Callable[[F], F]:
-    """Decorate a handler ``(event, context)`` of AWS Lambda and its like.
+    """Decorate a handler ``(event, context)`` of AWS Lambda and its like, a function or a coroutine function.
 
     HTTP events (API Gateway, function URLs, load balancers) are read as requests: ``header:``, ``cookie:``, ``query:``,
     ``path:``, ``json:`` of the body. Of any other event ``json:`` reads the event itself: ``json:detail.chat_id``.
@@ -49,28 +51,47 @@ def serverless_handler(
     def decorate(function: F) -> F:
         @functools.wraps(function)
         def handler(event: Any, *context: Any, **kwargs: Any) -> Any:
-            request = _incoming(event)
-            frame = None if request is None else plan.open(request)
+            call = _Call(plan, event)
             try:
-                if frame is None:
-                    return function(event, *context, **kwargs)
-                resumption = Resumption(frame)
-                with resumption:
-                    frame.begin()
-                try:
-                    with resumption:
-                        result = function(event, *context, **kwargs)
-                except BaseException as error:
-                    frame.finish(None, error)
-                    raise
-                frame.finish(None, _failure(result))
-                return result
+                with call:
+                    call.result = function(event, *context, **kwargs)
+                return call.result
             finally:
                 _deliver(flush_s)
 
-        return handler  # type: ignore[return-value]  # functools.wraps keeps what matters of F
+        @functools.wraps(function)
+        async def async_handler(event: Any, *context: Any, **kwargs: Any) -> Any:
+            call = _Call(plan, event)
+            try:
+                with call:
+                    call.result = await function(event, *context, **kwargs)
+                return call.result
+            finally:
+                if runs_in_asyncio():
+                    await asyncio.to_thread(_deliver, flush_s)
+                else:
+                    _deliver(flush_s)
+
+        return async_handler if kind_of(function) == "coroutine" else handler  # type: ignore[return-value]
 
     return decorate
+
+
+class _Call:
+    """One call of a handler, in the conversation that its event names, if it names one."""
+
+    def __init__(self, plan: RequestPlan, event: Any) -> None:
+        request = _incoming(event)
+        self._frame = None if request is None else plan.open(request)
+        self.result: Any = None
+
+    def __enter__(self) -> None:
+        if self._frame is not None:
+            self._frame.begin()
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if self._frame is not None:
+            self._frame.finish(None, error if error is not None else _failure(self.result))
 
 
 @guarded

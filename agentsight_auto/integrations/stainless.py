@@ -9,7 +9,7 @@ items that pass by on their way to the program.
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,7 +19,7 @@ from .around import around, around_async
 from .model_call import ModelCall, current_call, start_call
 from .patches import Patches
 from .replies import Accumulator, Reply, Request, get, number
-from .streams import Pending
+from .streams import Pending, follow, follow_async
 
 _RETRIES = "x-stainless-retry-count"
 
@@ -120,12 +120,12 @@ class Client:
     def _stream(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         pending = self._pending.get(instance.response)
         source = wrapped(*args, **kwargs)
-        return source if pending is None else _iterate(source, pending)
+        return source if pending is None else follow(source, pending)
 
     def _stream_async(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         pending = self._pending.get(instance.response)
         source = wrapped(*args, **kwargs)
-        return source if pending is None else _iterate_async(source, pending)
+        return source if pending is None else follow_async(source, pending)
 
     def _close(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         try:
@@ -150,36 +150,6 @@ class Client:
             pending.call.finish_with(self._endpoint_of[pending.call].read_reply, content)
         else:
             pending.end(is_closed_early=True)
-
-
-def _iterate(source: Generator[Any, Any, Any], pending: Pending) -> Generator[Any, Any, Any]:
-    try:
-        for item in source:
-            pending.add(item)
-            yield item
-    except GeneratorExit:
-        source.close()
-        pending.abandon()
-        raise
-    except BaseException as error:
-        pending.end(error)
-        raise
-    pending.end()
-
-
-async def _iterate_async(source: AsyncGenerator[Any, Any], pending: Pending) -> AsyncGenerator[Any, Any]:
-    try:
-        async for item in source:
-            pending.add(item)
-            yield item
-    except GeneratorExit:
-        await source.aclose()
-        pending.abandon()
-        raise
-    except BaseException as error:
-        pending.end(error)
-        raise
-    pending.end()
 
 
 def _read_request(endpoint: Endpoint, asked: Any) -> Request | None:

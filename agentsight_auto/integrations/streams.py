@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from .._guard import guarded
 from .._runtime import default
 from ..capture.current import live_frame
+from ..capture.driving import first_step
 from ..capture.frames import Frame
 from .around import Start
 from .model_call import ModelCall
@@ -55,7 +56,11 @@ def opening(start: Start[ModelCall], accumulate: Callable[[], Accumulator]) -> W
             raise
         call.suspend()
         is_async = hasattr(source, "__anext__")
-        return follow_async(source, call, accumulate()) if is_async else follow(source, call, accumulate())
+        return (
+            follow_async(source, Pending(call, accumulate()))
+            if is_async
+            else follow(source, Pending(call, accumulate()))
+        )
 
     return wrapper
 
@@ -73,14 +78,14 @@ def opening_async(start: Start[ModelCall], accumulate: Callable[[], Accumulator]
             call.fail(error)
             raise
         call.suspend()
-        return follow_async(source, call, accumulate())
+        return follow_async(source, Pending(call, accumulate()))
 
     return wrapper
 
 
-def follow(source: Iterator[Any], call: ModelCall, seen: Accumulator) -> Generator[Any, Any, None]:
+def follow(source: Iterator[Any], pending: Pending) -> Generator[Any, Any, None]:
     """Yield what `source` yields; a call that has not begun begins with the first item asked for."""
-    pending = Pending(call, seen)
+    call = pending.call
     if not call.started_ns:
         with call.resumed():
             call.begin()
@@ -94,8 +99,10 @@ def follow(source: Iterator[Any], call: ModelCall, seen: Accumulator) -> Generat
             pending.add(item)
             yield item
     except GeneratorExit:
-        _close(source)
-        pending.abandon()
+        try:
+            _close(source)
+        finally:
+            pending.abandon()
         raise
     except BaseException as error:
         pending.end(error)
@@ -103,24 +110,28 @@ def follow(source: Iterator[Any], call: ModelCall, seen: Accumulator) -> Generat
     pending.end()
 
 
-async def follow_async(source: AsyncIterator[Any], call: ModelCall, seen: Accumulator) -> AsyncGenerator[Any, None]:
+async def follow_async(source: AsyncIterator[Any], pending: Pending) -> AsyncGenerator[Any, None]:
     """Do what `follow` does, for async iterators."""
-    pending = Pending(call, seen)
+    call = pending.call
     if not call.started_ns:
         with call.resumed():
             call.begin()
+    is_begun = False
     try:
         while True:
             with call.resumed():
                 try:
-                    item = await source.__anext__()
+                    item = await (source.__anext__() if is_begun else first_step(source))
                 except StopAsyncIteration:
                     break
+            is_begun = True
             pending.add(item)
             yield item
     except GeneratorExit:
-        await _aclose(source)
-        pending.abandon()
+        try:
+            await _aclose(source)
+        finally:
+            pending.abandon()
         raise
     except BaseException as error:
         pending.end(error)
@@ -161,12 +172,14 @@ def carry(source: Iterator[Any], frame: Frame) -> Generator[Any, Any, None]:
 async def carry_async(source: AsyncIterator[Any], frame: Frame) -> AsyncGenerator[Any, None]:
     """Do what `carry` does, for async iterators."""
     current = frame.conversation.runtime.current
+    is_begun = False
     try:
         while True:
             before = current.get()
             current.set(frame)
             try:
-                item = await source.__anext__()
+                item = await (source.__anext__() if is_begun else first_step(source))
+                is_begun = True
             except StopAsyncIteration:
                 break
             finally:

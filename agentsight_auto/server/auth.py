@@ -66,7 +66,7 @@ class KeyRing:
 
     def recognise(self, key: str) -> Agent | None:
         """Return the agent of a key, from the store; None for one that is not valid."""
-        agent = find_agent(self._database, key)
+        agent = find_agent(self._database, key, at_us=self._now_us())
         if agent is None:
             return None
         digest = hashlib.sha256(key.encode("utf-8", "replace")).digest()

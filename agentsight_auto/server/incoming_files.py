@@ -92,7 +92,7 @@ def keep(call: Call, files: list[IncomingFile]) -> list[AttachmentRef]:
     """Write the contents to the agent's folder and return what refers to them, once all are within the limits.
 
     Raises:
-        ApiError: 400 none or too many, or one without content; 413 too large.
+        ApiError: 400 none or too many, or one without content; 413 too large, or more than this agent may keep.
     """
     settings = call.service.settings
     if not files:
@@ -109,6 +109,7 @@ def keep(call: Call, files: list[IncomingFile]) -> list[AttachmentRef]:
         raise errors.view_error(400, "An attachment has no data.", {"index": sizes.index(0)})
     folder = call.service.attachments(call.agent.id, call.agent.name)
     check_space(settings.attachments_path)
+    call.service.quota.check(call.agent.id, folder, sum(sizes))
     refs = []
     for number, file in enumerate(files):
         filename, mime_type = _described(number, file)

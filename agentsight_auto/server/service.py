@@ -17,6 +17,7 @@ from agentsight_auto.query.lifecycle import Rules
 from agentsight_auto.query.served import ServedBackend
 from agentsight_auto.server.auth import KeyRing
 from agentsight_auto.server.metrics import Metrics
+from agentsight_auto.server.quota import Quota
 from agentsight_auto.server.settings import ServerSettings
 from agentsight_auto.server.signing import LinkSigner, load_secret
 from agentsight_auto.server.throttle import Throttle
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
 FILES_PATH = "/api/files/"
 _MOST_WRITERS = 8
 _EXAMINED_AT_ONCE = 1000
-_SIGN_INS_PER_MINUTE = 10
+_SIGN_INS_PER_MINUTE = 5
 """From one address."""
+_EXPORTS_PER_HOUR = 10
+"""Of everything that a list shows, with one key."""
 _TIDY_S = 0.5
 _MOST_LARGE_BODIES = 1
 
@@ -55,12 +58,14 @@ class Service:
         """Whose conversations the dashboard shows without a sign-in; None asks everyone for one."""
         self.session_limits = SessionLimits(settings.session_idle_s, settings.session_lifetime_s)
         self.sign_in_throttle = Throttle(_SIGN_INS_PER_MINUTE)
+        self.export_throttle = Throttle(0 if local_agent is not None else _EXPORTS_PER_HOUR, period_s=3600)
         self.operations = operations
         self.metrics = Metrics()
         self.database = Database.open(settings.db_path)
         self.clock = Clock()
         self.ids = IdSource()
         self.keys = KeyRing(self.database, self.clock.now_us)
+        self.quota = Quota(settings.agent_attachment_bytes)
         self.throttle = Throttle(settings.requests_per_minute)
         self.signer = LinkSigner(load_secret(settings.secret_path), settings.link_lifetime_s)
         self.counting_tokens = threading.Lock()

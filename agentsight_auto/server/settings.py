@@ -20,6 +20,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `db` is the database file; attachments lie in the folder ``attachments`` beside it. `public_address` is how clients
     reach the server, where it stands behind a proxy (by default what they put into the ``Host`` header).
+    `agent_attachment_bytes` bounds what one agent keeps of attachments; 0 does not.
     Conversations that ended more than `retention_days` ago are erased; None keeps all.
     """
 
@@ -33,6 +34,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     attachment_bytes: int = 25 * MIB
     attachments_bytes: int = 40 * MIB
     attachments_per_request: int = 10
+    agent_attachment_bytes: int = 0
     json_depth: int = 64
     page_size: int = 10
     largest_page: int = 100
@@ -68,7 +70,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 _AT_LEAST: Mapping[str, float] = {
     "port": 0, "body_bytes": 1024, "batch_bytes": 1024, "attachment_bytes": 1, "attachments_bytes": 1,
-    "attachments_per_request": 1, "json_depth": 4, "page_size": 1, "largest_page": 1, "requests_per_minute": 0,
+    "attachments_per_request": 1, "agent_attachment_bytes": 0, "json_depth": 4, "page_size": 1, "largest_page": 1,
+    "requests_per_minute": 0,
     "read_timeout_s": 0.1, "link_lifetime_s": 1, "session_idle_s": 1, "session_lifetime_s": 1, "shutdown_timeout_s": 0,
     "retention_days": 0.001,
 }  # fmt: skip

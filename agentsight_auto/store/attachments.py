@@ -104,6 +104,10 @@ class AttachmentFolder:
         for digest in digests:
             _remove(self.path(digest))
 
+    def size_bytes(self) -> int:
+        """Return the size of all contents in this folder; those of other agents beneath it do not count."""
+        return sum(_size_bytes(path) for path in self._folder.glob("[0-9a-f][0-9a-f]/*"))
+
     def path(self, sha256: str) -> Path:
         """Return where the content of this digest lies, whether it exists or not.
 
@@ -113,6 +117,12 @@ class AttachmentFolder:
         if not isinstance(sha256, str) or not _DIGEST.fullmatch(sha256):
             raise InvalidAttachmentException(f"{sha256!r:.80} is not a SHA-256 of 64 lower-case hex digits.")
         return self._folder / sha256[:2] / sha256
+
+
+def _size_bytes(path: Path) -> int:
+    with suppress(OSError):
+        return path.stat().st_size
+    return 0
 
 
 def _remove(path: Path) -> None:

@@ -20,7 +20,15 @@ from sqlalchemy.pool import QueuePool
 from agentsight_auto.exceptions import StoreException
 from agentsight_auto.store import _fork
 from agentsight_auto.store.schema import agents
-from agentsight_auto.store.sqlite import connect, identity, prepare, store_error, until_unlocked
+from agentsight_auto.store.sqlite import (
+    LOCK_WAIT_S,
+    begin_within,
+    connect,
+    identity,
+    prepare,
+    store_error,
+    until_unlocked,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
 _READERS_KEPT = 4
 
 _LOG_RETRY_S = 0.05
+_PATIENCE = "agentsight_lock_wait_s"
 _ANOTHER_WRITE = "UPDATE agents SET writes = writes + 1"
 _AGENT = "SELECT id FROM agents WHERE name = ?"
 
@@ -76,15 +85,25 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, wait_s: float = LOCK_WAIT_S) -> Iterator[Connection]:
         """Give the connection of the only writer: committed when the block ends, rolled back when it raises.
 
         Raises:
-            StoreException: another process has held the lock for 30 s, the disk is full, or the file is damaged.
+            StoreException: somebody else has held the lock for `wait_s`, the disk is full, or the file is damaged.
         """
-        with self._in_use() as (_, writer), self._writing, self._transaction(writer) as connection:
+        with self._in_use() as (_, writer), self._turn(wait_s), self._transaction(writer, wait_s) as connection:
             yield connection
             connection.exec_driver_sql(_ANOTHER_WRITE)
+
+    @contextmanager
+    def _turn(self, wait_s: float) -> Iterator[None]:
+        writing = self._writing  # a child that is forked in the block gets another one
+        if not writing.acquire(timeout=wait_s):
+            raise store_error(self.path, sqlite3.OperationalError("database is locked"))
+        try:
+            yield
+        finally:
+            writing.release()
 
     def agent_id(self, name: str = "default") -> int:
         """Return the id of the agent of this name; a new name is stored first. Not inside a `write` block."""
@@ -172,19 +191,19 @@ class Database:
         def begin_transaction(connection: Connection) -> None:
             handle = connection.connection.driver_connection
             assert isinstance(handle, sqlite3.Connection)
-            until_unlocked(lambda: handle.execute(begin))
+            begin_within(handle, begin, connection.get_execution_options().get(_PATIENCE, LOCK_WAIT_S))
 
         return engine
 
     # -- one transaction -----------------------------------------------------------------------------------------
 
     @contextmanager
-    def _transaction(self, engine: Engine) -> Iterator[Connection]:
+    def _transaction(self, engine: Engine, wait_s: float = LOCK_WAIT_S) -> Iterator[Connection]:
         """Begin, hand out, commit or roll back. A child that was forked inside the block touches nothing."""
         pid = os.getpid()
         connection: Connection | None = None
         try:
-            connection = engine.connect()
+            connection = engine.connect().execution_options(**{_PATIENCE: wait_s})
             connection.begin()
             yield connection
             if os.getpid() == pid:

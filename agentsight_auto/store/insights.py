@@ -18,6 +18,7 @@ from agentsight_auto.store.bulk import insert_rows
 from agentsight_auto.store.insight import Entry, Insight, derive
 from agentsight_auto.store.schema import action_logs, conversations, messages, token_usages
 from agentsight_auto.store.schema_insights import ending_actions, insights, insights_due
+from agentsight_auto.store.sqlite import LOCK_WAIT_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,13 +50,17 @@ def count_due(connection: Connection, *, most: int = 1_000_000) -> int:
     ).scalar_one()
 
 
-def settle(database: Database, *, most: int = 2000) -> int:
-    """Examine up to `most` conversations that are due, the newest first, and return how many are still due."""
+def settle(database: Database, *, most: int = 2000, wait_s: float = LOCK_WAIT_S) -> int:
+    """Examine up to `most` conversations that are due, the newest first, and return how many are still due.
+
+    Raises:
+        StoreException: somebody else has held the store's lock for `wait_s`, or it cannot be written to.
+    """
     while most > 0:
         with database.read() as connection:
             if not count_due(connection, most=1):
                 return 0
-        with database.write() as connection:
+        with database.write(wait_s=wait_s) as connection:
             pks = _take_due(connection, min(most, _AT_ONCE))
             examine(connection, pks)
         most -= _AT_ONCE

@@ -13,7 +13,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from agentsight_auto.store.database import agent_row_id
 from agentsight_auto.store.schema import agents, api_keys
@@ -48,6 +48,7 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
     created_at_us: int
     last_used_at_us: int | None
     revoked_at_us: int | None
+    expires_at_us: int | None
 
 
 def list_agents(database: Database) -> list[tuple[int, str]]:
@@ -70,8 +71,10 @@ def is_well_formed(key: str) -> bool:
     return match is not None and hmac.compare_digest(_checksum(match[1]), match[2])
 
 
-def create_key(database: Database, *, agent: str, role: str, at_us: int) -> str:
+def create_key(database: Database, *, agent: str, role: str, at_us: int, expires_at_us: int | None = None) -> str:
     """Store a new key for the agent of this name, which is made where it is missing, and return the key.
+
+    It is valid until it is revoked, or until `expires_at_us`.
 
     Raises:
         ValueError: a blank or too long name, or an unknown role.
@@ -82,7 +85,7 @@ def create_key(database: Database, *, agent: str, role: str, at_us: int) -> str:
         raise ValueError(f"the role {role!r:.40} is unknown; give {' or '.join(ROLES)}")
     key = new_key()
     with database.write() as connection:
-        _insert(connection, key, agent=agent, role=role, at_us=at_us)
+        _insert(connection, key, agent=agent, role=role, at_us=at_us, expires_at_us=expires_at_us)
     return key
 
 
@@ -96,15 +99,20 @@ def create_first_key(database: Database, *, agent: str, at_us: int) -> str | Non
     return key
 
 
-def find_agent(database: Database, key: str) -> Agent | None:
-    """Return whom a key speaks for; None for one that is malformed, unknown or revoked."""
+def is_valid(at_us: int) -> ColumnElement[bool]:
+    """Return the condition on a stored key: neither revoked nor expired at this moment."""
+    return api_keys.c.revoked_at_us.is_(None) & (func.coalesce(api_keys.c.expires_at_us, at_us + 1) > at_us)
+
+
+def find_agent(database: Database, key: str, *, at_us: int) -> Agent | None:
+    """Return whom a key speaks for; None for one that is malformed, unknown, revoked or expired."""
     if not is_well_formed(key):
         return None
     digest = _digest(key)
     query = (
         select(api_keys, agents.c.name)
         .join(agents, agents.c.id == api_keys.c.agent_id)
-        .where(api_keys.c.key_hash == digest, api_keys.c.revoked_at_us.is_(None))
+        .where(api_keys.c.key_hash == digest, is_valid(at_us))
     )
     with database.read() as connection:
         row = connection.execute(query).one_or_none()
@@ -129,6 +137,7 @@ def list_keys(database: Database, *, agent: str | None = None) -> list[StoredKey
             created_at_us=row.created_at_us,
             last_used_at_us=row.last_used_at_us,
             revoked_at_us=row.revoked_at_us,
+            expires_at_us=row.expires_at_us,
         )
         for row in rows
     ]
@@ -155,8 +164,11 @@ def agent_names(database: Database) -> list[str]:
         return list(connection.execute(select(agents.c.name).order_by(agents.c.id)).scalars())
 
 
-def _insert(connection: Connection, key: str, *, agent: str, role: str, at_us: int) -> None:
+def _insert(
+    connection: Connection, key: str, *, agent: str, role: str, at_us: int, expires_at_us: int | None = None
+) -> None:
     values = {"key_hash": _digest(key), "hint": key[-6:], "role": role, "created_at_us": at_us}
+    values["expires_at_us"] = expires_at_us
     connection.execute(insert(api_keys).values(agent_id=agent_row_id(connection, agent), **values))
 
 

@@ -23,6 +23,7 @@ from agentsight_auto.store import (
     migration_0010_insights,
     migration_0011_search_progress,
     migration_0012_days,
+    migration_0013_key_expiry,
 )
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(10, "insights", migration_0010_insights.STATEMENTS),
     Migration(11, "search progress", migration_0011_search_progress.STATEMENTS),
     Migration(12, "days", migration_0012_days.STATEMENTS),
+    Migration(13, "key expiry", migration_0013_key_expiry.STATEMENTS),
 )
 
 _RECORD_TABLE = (

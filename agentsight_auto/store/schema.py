@@ -342,6 +342,7 @@ api_keys = Table(
     Column("created_at_us", Big, nullable=False),
     Column("last_used_at_us", Big),
     Column("revoked_at_us", Big),
+    Column("expires_at_us", Big),
     Index(None, "agent_id"),
     sqlite_autoincrement=True,  # a list of keys never shows one number for two keys
 )

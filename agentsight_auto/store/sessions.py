@@ -1,7 +1,7 @@
 """Sessions of people who are signed in to the dashboard: begin, recognise, end. Only the SHA-256 of an id is stored.
 
 In: the API key that a person signed in with, or a session's id. Out: whom it speaks for.
-Loses: nothing. A session ends with its key: revoking the key ends it at once.
+Loses: nothing. A session ends with its key: where that is revoked or expires, it is over at once.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, delete, insert, or_, select, update
 
-from agentsight_auto.store.keys import Agent
+from agentsight_auto.store.keys import Agent, is_valid
 from agentsight_auto.store.schema import agents, api_keys, sessions
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def begin_session(database: Database, agent: Agent, limits: SessionLimits, *, at
 
 
 def find_session(database: Database, session_id: str, limits: SessionLimits, *, at_us: int) -> Agent | None:
-    """Return whom a session speaks for; None for one that is unknown, ended, too old, or whose key was revoked."""
+    """Return whom a session speaks for; None for one that is unknown, ended, too old, or whose key is not valid."""
     if len(session_id) != _ID_LENGTH or not session_id.isascii():
         return None
     digest = _digest(session_id)
@@ -51,7 +51,7 @@ def find_session(database: Database, session_id: str, limits: SessionLimits, *, 
         select(api_keys, agents.c.name, sessions.c.seen_at_us)
         .join(api_keys, api_keys.c.id == sessions.c.key_id)
         .join(agents, agents.c.id == api_keys.c.agent_id)
-        .where(sessions.c.id_hash == digest, api_keys.c.revoked_at_us.is_(None), ~_is_over(limits, at_us))
+        .where(sessions.c.id_hash == digest, is_valid(at_us), ~_is_over(limits, at_us))
     )
     with database.read() as connection:
         row = connection.execute(query).one_or_none()

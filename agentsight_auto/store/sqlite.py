@@ -94,6 +94,18 @@ def until_unlocked(function: Callable[[], R], *, wait_s: float = LOCK_WAIT_S) ->
         time.sleep(0.01)
 
 
+def begin_within(handle: sqlite3.Connection, begin: str, wait_s: float) -> None:
+    """Begin a transaction, waiting for its lock at most so long."""
+    is_short = wait_s < BUSY_TIMEOUT_S
+    if is_short:
+        handle.execute(f"PRAGMA busy_timeout = {int(wait_s * 1000)}")
+    try:
+        until_unlocked(lambda: handle.execute(begin), wait_s=wait_s)
+    finally:
+        if is_short:
+            handle.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
+
+
 def is_locked(error: BaseException) -> bool:
     """Tell whether the driver says that somebody else holds a lock."""
     return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)

@@ -32,7 +32,7 @@ def test_the_balance_adds_up_and_each_loss_has_its_reason(tmp_path: Path) -> Non
         assert figures(text) == {"Recorded": "2", "In the store": "2", "Waiting": "0", "Rejected": "0", "Lost": "0"}
         assert '<a href="/?insight=implicit&amp;environment=all">1</a>' in text
         (outbox / "123-0123abcd").mkdir()
-        (outbox / "123-0123abcd" / "1.segment").write_bytes(HEADER + frame(b"{}"))
+        (outbox / "123-0123abcd" / "1.segment").write_bytes(HEADER + frame([b"{}"]))
         assert "1 event waits for delivery." in browser.get("/health/").text
         Rejected(outbox).add([RejectedEvent(1, "no such kind: <b>", "{}")] * 2)
         assert "2 events were rejected and are kept." in browser.get("/health/").text

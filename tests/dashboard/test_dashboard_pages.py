@@ -334,3 +334,19 @@ def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
         text = Browser(served, "localhost").get("/").text
         assert "No conversations yet" in text
         assert "with conversation(" in text
+
+
+def test_a_store_that_cannot_be_read_gives_a_page_in_words(tmp_path: Path) -> None:
+    """A damaged file is a page that says so and what to do, not an error of the server."""
+    with Served(tmp_path, local_agent="default") as served:
+        browser = Browser(served, "localhost")
+        served.client("default").open("chat-1")
+        served.service.database.empty_log(5.0)
+        path = served.service.settings.db_path
+        data = path.read_bytes()
+        path.write_bytes(data[:100] + b"\xff" * (len(data) - 100))
+        for page in ("/", "/conversations/1/", "/numbers/", "/health/"):
+            answer = browser.get(page)
+            assert answer.status_code == 503, page
+            assert "agentsight-auto doctor" in answer.text
+        path.write_bytes(data)  # for what is written when the server ends

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import time
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from agentsight_auto.server.dashboard.visits import safe_return
 from agentsight_auto.store.keys import list_keys, revoke_key
 from tests.server.support import Client, Served, until
 
-from .support import Browser
+from .support import OWN, Browser
 
 
 def test_a_stranger_is_asked_to_sign_in_on_every_page(served: Served) -> None:
@@ -69,7 +71,7 @@ def test_a_key_that_is_not_valid_is_refused_in_words_and_not_often(served: Serve
     answer = browser.sign_in("ags_" + "0" * 32 + "_000000")
     assert answer.status_code == 403
     assert "not valid" in answer.text
-    assert 429 in {browser.sign_in("x").status_code for _ in range(12)}
+    assert 429 in {browser.sign_in("x").status_code for _ in range(7)}
 
 
 def test_over_tls_the_cookie_belongs_to_this_host_alone(tmp_path: Path) -> None:
@@ -195,3 +197,54 @@ def test_every_page_forbids_what_it_does_not_need(visitor: Browser) -> None:
         assert headers["cache-control"] == "no-store"
         nonces.add(policy)
     assert len(nonces) == 6
+
+
+def test_reports_of_browsers_are_said_in_the_log_without_content(
+    served: Served, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page's broken rule is named with the page's path; queries, forged lines and nonsense do no harm."""
+    monkeypatch.setattr("agentsight_auto._guard._last_logged", {})
+    browser = Browser(served)
+    policy = browser.get("/sign-in/").headers
+    assert "report-to policy; report-uri /policy-reports/" in policy["content-security-policy"]
+    assert policy["reporting-endpoints"] == 'policy="/policy-reports/"'
+    own = {**OWN, "Content-Type": "application/csp-report"}
+    said = {
+        "effective-directive": "img-src\nforged",
+        "document-uri": "https://a.example/conversations/5/?search=secret",
+    }
+    for body in (b"", b"[]", b"[1]", b"{", b'{"csp-report": 1}', b'{"csp-report": {"document-uri": "http://["}}'):
+        monkeypatch.setattr("agentsight_auto._guard._last_logged", {})
+        assert browser.request("POST", "/policy-reports/", own, body).status_code == 204
+    caplog.clear()
+    for _ in range(2):
+        monkeypatch.setattr("agentsight_auto._guard._last_logged", {"other": 1.0})
+        browser.request("POST", "/policy-reports/", own, json.dumps({"csp-report": said}).encode())
+    assert "img-src forged on /conversations/5/" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_everything_is_exported_a_few_times_an_hour(served: Served, client: Client) -> None:
+    """Exports of whole lists are bounded for each key; the owner of the machine is not."""
+    client.open("chat-1")
+    reader = Browser(served)
+    reader.sign_in(client.key)
+    codes = [reader.get("/export/?format=csv").status_code for _ in range(11)]
+    assert codes == [200] * 10 + [429]
+    assert reader.post("/selection/", {"do": "csv", "ids": 1}).status_code == 200
+
+
+def test_who_read_exported_or_deleted_is_written_down(
+    served: Served, client: Client, visitor: Browser, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line each with the key's hint and the conversations, and no word of their content."""
+    number = client.open("chat-1", name="secret")
+    with caplog.at_level(logging.INFO, "agentsight_auto.server.access"):
+        visitor.get(f"/conversations/{number}/?find=secret")
+        visitor.get("/export/?format=csv&search=secret")
+        visitor.post("/selection/", {"do": "delete", "ids": number, "confirmed": "yes"})
+    lines = [json.loads(record.message) for record in caplog.records if record.name.endswith(".audit")]
+    told = [(line["audit"], line["agent"], line["conversations"], line["filters"]) for line in lines]
+    assert told == [("read", "shop", [1], []), ("export", "shop", [], ["search"]), ("delete", "shop", [1], [])]
+    assert all(line["key"] and line["key"] in str(client.key) for line in lines)
+    assert "secret" not in "".join(record.message for record in caplog.records)

@@ -106,7 +106,9 @@ def helps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The help of each command."""
     folder = tmp_path_factory.mktemp("help")
     names = re.findall(r"^ {4}(\w+)  ", run("agentsight-auto --help", folder).stdout, re.MULTILINE)
-    return {name: run(f"agentsight-auto {name} --help", folder).stdout for name in names}
+    found = {name: run(f"agentsight-auto {name} --help", folder).stdout for name in names}
+    found["keys"] += run("agentsight-auto keys create --help", folder).stdout
+    return found
 
 
 def test_every_command_has_a_section_with_an_example(helps: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agentsight_auto import conversation, flush
-from agentsight_auto.deliver.segment import parse
+from agentsight_auto.deliver.segment import LINES_OF_A_RECORD, parse
 from tests.faultserver import fault_server
 
 from . import rig
@@ -207,7 +207,7 @@ def test_c16_damaged_segment(row: Row, tmp_path: Path, damage: str) -> None:
         path.write_bytes(SEGMENT_DAMAGE[damage](path.read_bytes()))
         records = b"\n".join(parse(path.read_bytes()).records).decode()
         good |= {text for text in ended.acknowledged if f'"{text}"' in records}
-    assert len(good) >= 25
+    assert len(good) >= 30 - LINES_OF_A_RECORD
     began = time.monotonic()
     with rig.recording_to(tmp_path):
         with conversation("new") as chat:
@@ -266,7 +266,10 @@ def test_c16_damaged_store(row: Row, tmp_path: Path, damage: str) -> None:
     deleted = store.is_file() and store.stat().st_size < kept_bytes // 2 - 4096
     row.figure("store deleted", asked="never", reached="yes" if deleted else "no", holds=not deleted)
     row.figure(
-        "program with a damaged store", asked="start ≤ 2 s, exit ≤ 2 s", reached=f"{took_s:.1f} s", holds=took_s <= 6
+        "program with a damaged store",
+        asked="start ≤ 2 s, exit ≤ 2 s",
+        reached=f"{took_s:.1f} s",
+        holds=took_s <= (6 if row.is_full else 30),
     )
     told = (
         any("store" in p["what"].lower() or "database" in p["what"].lower() for p in found["problems"]) or arrived == 60

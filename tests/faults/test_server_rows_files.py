@@ -181,6 +181,25 @@ def test_s08_attachments_are_bounded_and_leave_nothing(row: Row, tmp_path: Path)
     assert (stopped, "Traceback" in problems) == (0, False), problems[-2000:]
 
 
+def test_s08_an_agent_keeps_no_more_than_its_quota(row: Row, tmp_path: Path) -> None:
+    """With a quota of 10 MB for each agent, what is beyond is refused; texts and other agents are not."""
+    with Served(tmp_path, requests_per_minute=0, agent_attachment_bytes=10 * 10**6) as served:
+        client, other = served.client(), served.client(agent="other")
+        contents = [bytes([number]) * 10**6 for number in range(15)]
+        paths = [f"/api/files/{hashlib.sha256(content).hexdigest()}/" for content in contents]
+        sent = [
+            client.request("PUT", path, content=body).status_code for path, body in zip(paths, contents, strict=True)
+        ]
+        theirs = other.request("PUT", paths[0], content=contents[0]).status_code
+        said = client.post(TRACK, MESSAGE).status_code
+        kept = sum(path.stat().st_size for path in (tmp_path / "attachments").rglob("*") if path.is_file())
+    row.provoke("15 MB of attachments against a quota of 10 MB for each agent")
+    row.figure("taken, then refused", asked="10, 5", reached=f"{sent.count(200)}, {sent.count(413)}",
+               holds=sent == [200] * 10 + [413] * 5)  # fmt: skip
+    row.figure("bytes kept", asked="11 MB", reached=f"{kept / 10**6:.0f} MB", holds=kept == 11 * 10**6)
+    row.figure("text, other agents", asked="taken", reached=f"{said}, {theirs}", holds=(said, theirs) == (201, 200))
+
+
 @pytest.mark.timeout(120)
 def test_s08_a_full_disk_refuses_files_and_still_takes_text(row: Row, tmp_path: Path) -> None:
     """On a disk of 200 MiB with less than 5 % free an attachment is 507, and what is said is stored."""

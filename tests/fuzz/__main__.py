@@ -9,10 +9,12 @@ is printed with its bytes and ends the run with a code other than 0.
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -40,7 +42,7 @@ _FORM = [("Content-Type", "multipart/form-data; boundary=x")]
 def segment(data: bytes) -> None:
     """Any bytes are read, and a good record behind them is found."""
     good = b'{"a":1}'
-    assert parse(data + b"\n" + frame(good)).records[-1] == good
+    assert parse(data + b"\n" + frame([good])).records[-1] == good
 
 
 def snapshots(data: bytes) -> None:
@@ -110,11 +112,11 @@ SEEDS = {
         b'{"conversations":[{"conversation_id":"c","spans":[{"span_id":"a","trace_id":"b","name":"n","kind":"k"}]}]}'
     ],
     "multipart": [b'--x\r\nContent-Disposition: form-data; name="attachment_0"; filename="a"\r\n\r\nhi\r\n--x--\r\n'],
-    "segment": [frame(b'{"a":1}')],
+    "segment": [frame([b'{"a":1}']), frame([b'{"a":1}', b'{"b":2}'])],
     "snapshot": [b"\x00text", bytes(range(256))],
     "patterns": [b"ann@example.com +49 176 1234567 DE89 3704 0044 0532 0130 00 4111 1111 1111 1111"],
     "json": [b'{"a":[1,2.5,"\\ud800",null]}'],
-    "gzip": [],
+    "gzip": [gzip.compress(b'{"a":1}'), gzip.compress(b"a" * 20_000), zlib.compress(b"{}")],
 }
 
 

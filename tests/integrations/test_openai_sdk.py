@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gc
 import json
 from typing import Any
@@ -10,6 +12,10 @@ import pytest
 
 import agentsight_auto
 from agentsight_auto import conversation, events, track_action
+from agentsight_auto.integrations.model_call import start_call
+from agentsight_auto.integrations.openai_replies import ChatChunks
+from agentsight_auto.integrations.replies import Request
+from agentsight_auto.integrations.streams import Pending, follow_async
 from agentsight_auto.testing import Recording
 
 from .provider import Answer, Provider, chat_answer, chat_chunks, response_answer, response_events
@@ -355,6 +361,63 @@ def test_uninstrument_restores_the_very_functions(client: Any, provider: Provide
     after = [vars(owner)[name] for owner, name in names]
     assert all(one is other for one, other in zip(after, before, strict=True))
     assert len(calls(recorded)) <= 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"choices": None, "usage": {}},
+        {"id": 5, "model": 7, "choices": [{"message": None, "finish_reason": 3}], "usage": {"prompt_tokens": "many"}},
+        [],
+        "text",
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_an_answer_that_is_none_ends_the_call_all_the_same(
+    body: Any, client: Any, provider: Provider, recorded: Recording
+) -> None:
+    """What a proxy between the SDK and the provider makes of it: told once, and the SDK's own business."""
+    provider.will(Answer(body))
+    with conversation("c") as chat:
+        with contextlib.suppress(openai.OpenAIError, AttributeError):
+            client.chat.completions.create(**CHAT)
+        assert agentsight_auto.current_conversation() is chat
+    assert only_call(recorded)["action_name"] == "chat gpt-4o-mini"
+
+
+async def test_calls_side_by_side_are_not_inside_each_other(
+    aclient: Any, provider: Provider, recorded: Recording
+) -> None:
+    """Ten tasks of one conversation: ten calls, each with its usage."""
+    provider.will(*[Answer(chat_answer(number=number)) for number in range(10)])
+    async with conversation("c") as chat:
+        await asyncio.gather(*[aclient.chat.completions.create(**CHAT) for _ in range(10)])
+        assert agentsight_auto.current_conversation() is chat
+    assert [call["parent_id"] for call in calls(recorded)] == [None] * 10
+    assert usages(recorded) == [(100, 20, 120)] * 10
+
+
+@pytest.mark.filterwarnings("ignore")
+async def test_an_async_stream_that_cannot_be_closed_is_told(recorded: Recording) -> None:
+    """Where the SDK's own generator fails while it is closed, its exception goes on and the call is told."""
+
+    async def source() -> Any:
+        try:
+            yield {"choices": [{"delta": {"content": "a"}}]}
+        finally:
+            raise ConnectionError("no close")
+
+    async with conversation("c"):
+        request = Request("chat", "openai", "m", "openai.chat")
+        call = start_call("openai", lambda: request)
+        assert call is not None
+        call.suspend()
+        stream = follow_async(source(), Pending(call, ChatChunks()))
+        await stream.__anext__()
+        with pytest.raises(ConnectionError, match="no close"):
+            await stream.aclose()
+    assert only_call(recorded)["metadata"]["is_closed_early"] is True
 
 
 def test_azure_clients_are_recorded(provider: Provider, recorded: Recording) -> None:

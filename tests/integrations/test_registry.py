@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -245,6 +246,39 @@ def test_run_instruments_a_program_that_knows_nothing_of_it(tmp_path: Path) -> N
     assert "OSError: theirs" in failed.stderr
     assert run("missing.py").returncode == 2
     assert run("-m", "platform").returncode == 0
+
+
+def test_run_instruments_the_processes_that_a_program_starts(tmp_path: Path) -> None:
+    """Spawned workers and Python programs; what is called `sitecustomize` here is imported as it would have been."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text("import sys\nsys.is_theirs = True\n")
+    (tmp_path / "app.py").write_text(
+        """
+import multiprocessing, subprocess, sys
+
+def tell(queue=None):
+    registry = sys.modules.get("agentsight_auto.integrations.registry")
+    state = registry and {one.name: one.state for one in registry.default.status()}
+    told = (getattr(sys, "is_theirs", False), state and state["threads"], state and state["mcp"])
+    queue.put(told) if queue else print(told)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    worker = context.Process(target=tell, args=(queue,))
+    worker.start()
+    print(queue.get(timeout=30), flush=True)
+    worker.join()
+    subprocess.run([sys.executable, "-c", "import app; app.tell()"], check=True)
+    subprocess.run([sys.executable, "-S", "-c", "print('plain')"], check=True)
+"""
+    )
+    command = [sys.executable, "-m", "agentsight_auto", "run", "--exclude", "mcp", "app.py"]
+    path = os.pathsep.join([str(tmp_path / "site"), str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["(True, 'active', 'off')"] * 2 + ["plain"]
 
 
 def test_doctor_says_what_is_here_and_what_is_not(tmp_path: Path) -> None:

@@ -67,7 +67,9 @@ WORKERS = {
     "sync": ["-k", "sync", "app:wsgi"],
     "gthread": ["-k", "gthread", "--threads", "4", "app:wsgi"],
     "uvicorn": ["-k", "uvicorn_worker.UvicornWorker", "app:asgi"],
+    "gevent": ["-k", "gevent", "app:wsgi"],
 }
+NEEDED = {"uvicorn": "uvicorn_worker", "gevent": "gevent"}
 
 
 @contextlib.contextmanager
@@ -135,8 +137,8 @@ def expected() -> Counter[str]:
 @pytest.mark.parametrize("kind", WORKERS)
 def test_what_was_sent_is_stored(kind: str, preload: bool, runtime: Runtime) -> None:
     """Each event once, in its conversation, after a graceful end of all workers."""
-    if kind == "uvicorn":
-        pytest.importorskip("uvicorn_worker", reason="pip install agentsight-auto[integrations-test]")
+    if kind in NEEDED:
+        pytest.importorskip(NEEDED[kind], reason="pip install agentsight-auto[integrations-test]")
     with gunicorn(kind, *(["--preload"] if preload else [])) as (process, client):
         until(lambda: loads() == (1 if preload else 2), "every worker has loaded the application", within_s=30)
         answered = send(client)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import inspect
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -130,3 +133,51 @@ def test_waiting_for_delivery_is_bounded(tmp_path: Path) -> None:
         handler({"headers": {"x-conversation-id": "a"}}, None)
         assert 0.1 < time.monotonic() - begun_at < 5
         assert runtime.pipeline.waiting().events > 0
+
+
+async def test_async_handlers_are_recorded_and_delivered_without_blocking_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Side by side, each in its own conversation; what is recorded is stored when a call returns."""
+    runtime = Runtime(home=tmp_path)
+    ticks = 0
+
+    @serverless_handler()
+    async def handler(event: Any, context: Any = None) -> Any:
+        chat = current_conversation()
+        chat.track_human_message(event["headers"]["x-conversation-id"])
+        await asyncio.sleep(0)
+        assert current_conversation() is chat
+        if event["headers"]["x-conversation-id"] == "broken":
+            raise LookupError("no order")
+        return {"statusCode": 200}
+
+    flush = runtime.flush
+    waits = threading.Event()
+
+    def slow_flush(timeout_s: float) -> Any:
+        waits.wait(10)
+        return flush(timeout_s)
+
+    async def tick() -> None:
+        nonlocal ticks
+        while ticks < 5:
+            ticks += 1
+            await asyncio.sleep(0)
+        waits.set()
+
+    monkeypatch.setattr(runtime, "flush", slow_flush)
+    assert inspect.iscoroutinefunction(handler)
+    with used_as_default(runtime):
+        events = [{"headers": {"x-conversation-id": name}, "rawPath": "/"} for name in ("a", "b", "broken")]
+        results = await asyncio.gather(*map(handler, events), tick(), return_exceptions=True)
+        assert current_conversation() is None
+        assert results[:2] == [{"statusCode": 200}] * 2
+        assert isinstance(results[2], LookupError)
+        stored = {name: runtime.backend().fetch_conversation(name) for name in ("a", "b", "broken")}
+    runtime.shutdown(5)
+    assert ticks == 5
+    assert {name: [m["content"] for m in one["messages"]] for name, one in stored.items()} == {
+        name: [name] for name in stored
+    }
+    assert "LookupError" in stored["broken"]["error"]

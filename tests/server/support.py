@@ -94,8 +94,9 @@ class Served:
     def send(self, method: str, path: str, **options: Any) -> httpx.Response:
         return self._portal.call(lambda: self._client.request(method, path, **options))
 
-    def key(self, agent: str = "shop", role: str = "write") -> str:
-        return create_key(self.service.database, agent=agent, role=role, at_us=1_700_000_000_000_000)
+    def key(self, agent: str = "shop", role: str = "write", *, expires_at_us: int | None = None) -> str:
+        at_us = 1_700_000_000_000_000
+        return create_key(self.service.database, agent=agent, role=role, at_us=at_us, expires_at_us=expires_at_us)
 
     def client(self, agent: str = "shop", role: str = "write") -> Client:
         return Client(self, self.key(agent, role))

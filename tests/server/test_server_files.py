@@ -250,6 +250,22 @@ def test_bytes_are_uploaded_under_their_digest(client: Client) -> None:
         assert client.request("PUT", f"/api/files/{name}/", content=b"bytes").status_code in {400, 404}
 
 
+def test_an_agent_keeps_no_more_than_its_quota(tmp_path: Path) -> None:
+    """Beyond it contents are 413 on both routes and leave nothing; another agent and what is there are not touched."""
+    with Served(tmp_path, agent_attachment_bytes=1000) as served:
+        client, other = served.client(), served.client(agent="other")
+        known, more = b"a" * 600, b"b" * 600
+        paths = [f"/api/files/{hashlib.sha256(content).hexdigest()}/" for content in (known, more)]
+        assert client.request("PUT", paths[0], content=known).status_code == 200
+        assert client.request("PUT", paths[1], content=more).status_code == 413
+        assert client.request("PUT", paths[0], content=known).status_code == 200
+        sent = {"conversation_id": "c", "attachments": [{"filename": "a", "data": base64.b64encode(more).decode()}]}
+        assert client.post("/api/attachments/", sent).status_code == 413
+        assert other.request("PUT", paths[1], content=more).status_code == 200
+        files = [path for path in (tmp_path / "attachments").rglob("*") if path.is_file()]
+        assert sorted(path.stat().st_size for path in files) == [600, 600]
+
+
 def test_a_link_appears_with_the_bytes(client: Client) -> None:
     """An event that refers to a file that has not arrived is stored; its file_url is null until then."""
     digest = hashlib.sha256(b"late").hexdigest()

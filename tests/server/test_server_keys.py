@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,17 @@ def test_a_revoked_key_is_refused_within_a_second(served: Served) -> None:
     assert revoke_key(served.service.database, key.id, at_us=1_700_000_000_000_001)
     until(lambda: client.get(LIST).status_code == 401, within_s=1.0)
     assert not revoke_key(served.service.database, key.id, at_us=1_700_000_000_000_002)
+
+
+def test_a_key_expires(served: Served) -> None:
+    """It is valid up to its moment, and refused within a second after it, also where it was used just before."""
+    now_us = time.time_ns() // 1000
+    assert Client(served, served.key(expires_at_us=now_us - 1)).get(LIST).status_code == 401
+    client = Client(served, served.key(expires_at_us=now_us + 3_600_000_000))
+    assert client.get(LIST).status_code == 200
+    with served.service.database.write() as connection:
+        connection.exec_driver_sql("UPDATE api_keys SET expires_at_us = ?", (now_us,))
+    until(lambda: client.get(LIST).status_code == 401)
 
 
 def test_when_a_key_was_last_used_is_stored(served: Served) -> None:

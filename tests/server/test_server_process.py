@@ -164,6 +164,9 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
         assert cli("keys", "revoke", key[-6:], "--db", db)[0] == 0
         until(lambda: client.get("/api/conversations/").status_code == 401, within_s=1.5)
     assert json.loads(cli("keys", "list", "--db", db, "--json")[1])["keys"][0]["revoked_at"]
+    assert cli("keys", "create", "--db", db, "--days", "30")[0] == 0
+    assert json.loads(cli("keys", "list", "--db", db, "--json")[1])["keys"][-1]["expires_at"]
+    assert cli("keys", "create", "--db", db, "--days", "0")[0] == 2
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -16,6 +17,7 @@ from sqlalchemy import select
 
 from agentsight_auto._ids import IdSource
 from agentsight_auto.events import ESCALATED_BY, RESOLVED_BY
+from agentsight_auto.exceptions import StoreException
 from agentsight_auto.query import pages
 from agentsight_auto.query.board import actions, facets, numbers, rows, timeline
 from agentsight_auto.query.board.days import Period, sum_up
@@ -30,6 +32,8 @@ from agentsight_auto.store.schema import conversations
 
 Shape = dict[str, Any]
 _ids = IdSource()
+_PATIENCE_S = 0.25
+"""Whoever looks waits no longer for somebody who writes."""
 _SUM_UP_S = 0.1
 
 
@@ -51,7 +55,7 @@ class Board:
         """Return one page: ``count`` (or more, where not ``count_is_exact``), ``next`` and ``previous`` cursors,
         ``newest`` for `newer`, and ``results``, a row a conversation.
         """  # noqa: D205
-        settle(self._database)
+        self._examine()
         with self._database.read() as connection:
             return rows.fetch_rows(connection, filters, page_size=page_size, cursor=cursor, **self._known)
 
@@ -62,7 +66,7 @@ class Board:
 
     def facets(self, filters: Mapping[str, Any]) -> Shape:
         """Return the facets with their counts over the newest 50,000 conversations that match."""
-        settle(self._database)
+        self._examine()
         with self._database.read() as connection:
             return facets.count_facets(connection, filters, agent=self._backend.agent, **self._known)
 
@@ -77,7 +81,7 @@ class Board:
 
     def transcript(self, conversation_id: int | str) -> Shape:
         """Return the whole conversation, with its ``status``, the ``status_reason`` and the list's ``summary``."""
-        settle(self._database)
+        self._examine()
         shape = self._backend.fetch_conversation(conversation_id)
         with self._database.read() as connection:
             row = connection.execute(select(conversations).where(conversations.c.id == shape["id"])).one()
@@ -114,7 +118,7 @@ class Board:
         ended = self._backend.end_conversation(
             conversation_id, action_name, note, event_id=_ids.next(at_us), at_us=at_us
         )
-        settle(self._database)
+        self._examine()
         with self._database.read() as connection:
             row = self._backend.row(connection, ended["id"])
             status = rows.shape_rows(connection, [row], self._life())[0]["status"]
@@ -137,7 +141,7 @@ class Board:
         conversations behind it; ``by`` the same by origin, hour and weekday of `zone`, the quantiles of response times
         only by the one that `times_by` names; ``behind`` counts conversations that changed and were not examined yet.
         """
-        settle(self._database)
+        self._examine()
         self._sum_up(filters)
         with self._database.read() as connection:
             behind = count_due(connection)
@@ -158,10 +162,16 @@ class Board:
         with self._database.read() as connection:
             return actions.examine_actions(connection, filters, now_us=_now_us(), **self._known)
 
+    def _examine(self) -> None:
+        """Examine what changed; where the store cannot be written to just now, show what is known of it."""
+        with suppress(StoreException):
+            settle(self._database, wait_s=_PATIENCE_S)
+
     def _sum_up(self, filters: Mapping[str, Any]) -> None:
         """Sum up some days of the period, so that the next answer comes sooner."""
         period = Period(*read_period(filters, _now_us()))
-        sum_up(self._database, self._known["agent_id"], self._known["rules"], period, wait_s=_SUM_UP_S)
+        with suppress(StoreException):
+            sum_up(self._database, self._known["agent_id"], self._known["rules"], period, wait_s=_SUM_UP_S)
 
     def _life(self) -> Lifecycle:
         return Lifecycle(self._backend.rules, self._backend.agent_row_id)

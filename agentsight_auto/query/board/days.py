@@ -161,6 +161,9 @@ def sum_up(database: Database, agent_id: int, rules: Rules, period: Period, *, w
     """Sum up days of the period that are not summed up yet, the newest first, for about `wait_s` seconds.
 
     Nothing is summed up while conversations wait to be examined. Returns how many days were.
+
+    Raises:
+        StoreException: somebody else has held the store's lock for `wait_s`, or it cannot be written to.
     """
     deadline, done = time.monotonic() + wait_s, 0
     life = Lifecycle(rules, agent_id)
@@ -169,7 +172,7 @@ def sum_up(database: Database, agent_id: int, rules: Rules, period: Period, *, w
     for day in missing:
         if time.monotonic() >= deadline:
             break
-        with database.write() as connection:
+        with database.write(wait_s=wait_s) as connection:
             if count_due(connection, most=1):
                 break
             done += _sum_up_day(connection, life, day)

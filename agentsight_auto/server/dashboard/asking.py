@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from agentsight_auto._clock import iso_from_us, parse_moment, us_from_datetime
-from agentsight_auto.exceptions import InvalidQueryException
 from agentsight_auto.query.environments import is_in_use, slugs_in_use
 from agentsight_auto.query.filters import KNOWN_FILTERS
 from agentsight_auto.query.parameters import AnyOf, storable
-from agentsight_auto.server.dashboard.visits import Value, Visit, url
+from agentsight_auto.server.dashboard.markup import visible
+from agentsight_auto.server.dashboard.visits import Unreadable, Value, Visit, url
 
 RANGES = {"24h": 1, "7d": 7, "30d": 30, "90d": 90}
 """Stretches of time that end now, in days."""
@@ -79,7 +79,7 @@ def read_asked(visit: Visit, default_range: str | None = None) -> Asked:
     Development is left out where there are production conversations in that time and no environment was chosen.
 
     Raises:
-        InvalidQueryException: a moment that cannot be read.
+        Unreadable: a moment that is none.
     """
     given: dict[str, Value] = {name: visit.given[name] for name in NAMES if name in visit.given}
     for name in MULTIPLE:
@@ -141,7 +141,7 @@ def _moment(visit: Visit, given: Mapping[str, Value], name: str) -> datetime | N
             moment = moment if moment.tzinfo else moment.replace(tzinfo=visit.texts.zone)
         return moment.astimezone(timezone.utc)
     except (ValueError, OverflowError) as error:
-        raise InvalidQueryException(f"{name}: {text[:40]!r} is no date. Give one such as 2026-11-21.") from error
+        raise Unreadable(visit.texts.t("bad_date", value=visible(text[:40]))) from error
 
 
 def utc_text(moment: datetime) -> str:

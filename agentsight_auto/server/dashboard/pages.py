@@ -22,9 +22,9 @@ from starlette.types import Receive, Scope, Send
 from agentsight_auto.exceptions import AgentSightException, ConversationApiException, NotFoundException, StoreException
 from agentsight_auto.server.bodies import limited
 from agentsight_auto.server.dashboard import gate, people
-from agentsight_auto.server.dashboard.languages import Texts, choose_language, read_zone
+from agentsight_auto.server.dashboard.languages import FALLBACK, Texts, choose_language, read_zone
 from agentsight_auto.server.dashboard.rendering import page, redirect
-from agentsight_auto.server.dashboard.visits import THEMES, Visit, url
+from agentsight_auto.server.dashboard.visits import THEMES, Unreadable, Visit, url
 from agentsight_auto.server.errors import ApiError
 from agentsight_auto.server.service import Service
 
@@ -32,6 +32,7 @@ logger = logging.getLogger("agentsight_auto.server")
 
 _FORM_BYTES = 1024 * 1024
 _MOST_FIELDS = 1100
+_REPORT_TYPES = frozenset({"application/csp-report", "application/reports+json"})
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,8 @@ class PageEndpoint:
     async def _form(self, request: Request) -> FormData:
         bounded = Request(request.scope, limited(request, _FORM_BYTES))
         with anyio.fail_after(self._service.settings.read_timeout_s):
+            if request.headers.get("content-type", "").partition(";")[0] in _REPORT_TYPES:
+                return FormData([("report", (await bounded.body()).decode("utf-8", "replace"))])
             return await bounded.form(max_files=0, max_fields=_MOST_FIELDS, max_part_size=_FORM_BYTES)
 
 
@@ -119,16 +122,24 @@ def _problem(visit: Visit, error: Exception) -> Response:
     if isinstance(error, NotFoundException):
         return page(visit, "problem.html", status=404, problem="not_found")
     if isinstance(error, ConversationApiException):
-        return page(visit, "problem.html", status=error.status_code or 400, problem="bad_request", detail=str(error))
+        status = error.status_code or 400
+        return page(visit, "problem.html", status=status, problem="bad_request", detail=_detail(visit, error))
     if isinstance(error, StoreException):
         logger.error("agentsight-auto dashboard: %s", error)
         return page(visit, "problem.html", status=503, problem="store")
     if isinstance(error, AgentSightException | ApiError | HTTPException | TimeoutError):
         status = error.status if isinstance(error, ApiError) else 400
-        detail = str(error) if isinstance(error, AgentSightException) else None
-        return page(visit, "problem.html", status=status, problem="bad_request", detail=detail)
+        return page(visit, "problem.html", status=status, problem="bad_request", detail=_detail(visit, error))
     logger.error("agentsight-auto dashboard: unforeseen %s", type(error).__name__, exc_info=error)
     return page(visit, "problem.html", status=500, problem="unforeseen")
+
+
+def _detail(visit: Visit, error: Exception) -> str | None:
+    """Return what is wrong in the reader's language: the words of other layers are English, names are understood."""
+    if isinstance(error, Unreadable) or (isinstance(error, AgentSightException) and visit.texts.language == FALLBACK):
+        return str(error)
+    told = getattr(error, "response_data", None)
+    return visit.texts.t("bad_values", names=", ".join(told)) if isinstance(told, dict) and told else None
 
 
 def set_cookie(response: Response, name: str, value: str, visit: Visit, *, max_age_s: int | None, hidden: bool) -> None:

@@ -20,6 +20,8 @@ from agentsight_auto.server.dashboard.visits import THEMES, Visit, url
 
 _MEDIA_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _YEAR_S = 31_536_000
+REPORTS_PATH = "/policy-reports/"
+"""Where browsers report what a page tried against its policy."""
 
 
 @lru_cache(maxsize=1)
@@ -60,9 +62,11 @@ def safe_headers(visit: Visit) -> dict[str, str]:
     nonce = f"'nonce-{visit.nonce}'"
     policy = (
         f"default-src 'none'; script-src {nonce}; style-src {nonce}; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; object-src 'none'; frame-ancestors 'none'; form-action 'self'"
+        "base-uri 'none'; object-src 'none'; frame-ancestors 'none'; form-action 'self'; "
+        f"report-to policy; report-uri {REPORTS_PATH}"
     )
     headers = {
+        "Reporting-Endpoints": f'policy="{REPORTS_PATH}"',
         "Content-Security-Policy": policy,
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",

@@ -14,6 +14,7 @@ from agentsight_auto.server.dashboard.views import (
     edits,
     numbers,
     operation,
+    reports,
     signing_in,
     transcript,
 )
@@ -26,6 +27,7 @@ PAGES = (
     *attachments.PAGES,
     *numbers.PAGES,
     *operation.PAGES,
+    *reports.PAGES,
     *signing_in.PAGES,
     Page("GET", "/static/{name}", static_file, role=None),
 )

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import FormData, QueryParams
 
+from agentsight_auto.exceptions import InvalidQueryException
 from agentsight_auto.query.parameters import storable
 from agentsight_auto.query.served import ServedBackend
 from agentsight_auto.server.dashboard.languages import Texts
@@ -83,6 +84,10 @@ class Visit:
     def fields(self, name: str) -> list[str]:
         """Return all texts of this name in the form."""
         return [] if self.form is None else [value for value in self.form.getlist(name) if isinstance(value, str)]
+
+
+class Unreadable(InvalidQueryException):
+    """Something in an address or a form has no meaning; the message is in the reader's language."""
 
 
 def url(path: str, query: Mapping[str, Value | int | None]) -> str:

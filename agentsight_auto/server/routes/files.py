@@ -63,6 +63,12 @@ def store(call: Call) -> Response:
     if incoming.sha256 != digest:
         folder.discard(incoming)
         raise errors.detail_error(400, "The SHA-256 of the body is not the one in the path.")
+    if not folder.path(digest).exists():
+        try:
+            call.service.quota.check(call.agent.id, folder, incoming.size_bytes)
+        except errors.ApiError:
+            folder.discard(incoming)
+            raise
     folder.keep(incoming)
     return json_response({"sha256": digest, "size_bytes": incoming.size_bytes})
 

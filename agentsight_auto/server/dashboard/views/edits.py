@@ -9,16 +9,17 @@ from typing import Any
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
-from agentsight_auto.exceptions import InvalidQueryException, NotFoundException
+from agentsight_auto.exceptions import NotFoundException
 from agentsight_auto.interchange.csv_format import CsvWriter
 from agentsight_auto.interchange.export_format import to_line
 from agentsight_auto.query.board.board import Board
 from agentsight_auto.server.bodies import parse_json
 from agentsight_auto.server.dashboard.asking import read_asked
+from agentsight_auto.server.dashboard.audit import note
 from agentsight_auto.server.dashboard.pages import Page
 from agentsight_auto.server.dashboard.rendering import page, redirect, safe_headers
 from agentsight_auto.server.dashboard.views.transcript import PATH, number_of
-from agentsight_auto.server.dashboard.visits import Visit, safe_return
+from agentsight_auto.server.dashboard.visits import Unreadable, Visit, safe_return
 from agentsight_auto.server.errors import ApiError
 from agentsight_auto.server.routing import parse_id
 from agentsight_auto.store import further_feedbacks
@@ -47,9 +48,9 @@ def describe(visit: Visit) -> Response:
     try:
         document = parse_json(visit.field("metadata").encode("utf-8", "replace"), visit.service.settings.json_depth)
     except ApiError as error:
-        raise InvalidQueryException(visit.texts.t("metadata_unreadable")) from error
+        raise Unreadable(visit.texts.t("metadata_unreadable")) from error
     if not isinstance(document, dict):
-        raise InvalidQueryException(visit.texts.t("metadata_unreadable"))
+        raise Unreadable(visit.texts.t("metadata_unreadable"))
     visit.backend.update_conversation(number_of(visit), metadata=document)
     return _back(visit)
 
@@ -75,7 +76,7 @@ def judge_message(visit: Visit) -> Response:
     at_us = visit.service.clock.now_us()
     judged = {"sentiment": visit.field("sentiment"), "comment": None}
     if judged["sentiment"] not in {"positive", "negative"}:
-        raise InvalidQueryException("sentiment: give positive or negative.")
+        raise Unreadable(visit.texts.t("bad_values", names="sentiment"))
     further_feedbacks.judge_message(
         visit.service.database,
         visit.backend.agent_id,
@@ -93,6 +94,7 @@ def delete(visit: Visit) -> Response:
     if visit.field("confirmed") != "yes":
         return _confirm(visit, [number], visit.field("next") or "/")
     visit.backend.delete_conversation(number)
+    note(visit, "delete", conversations=[number])
     return redirect(safe_return(visit.field("next")))
 
 
@@ -115,6 +117,7 @@ def select(visit: Visit) -> Response:
     if not numbers or len(numbers) > _MOST_SELECTED:
         return redirect(target)
     if verb in {"jsonl", "csv"}:
+        note(visit, "export", conversations=numbers)
         return _download(visit, verb, {"ids": numbers})
     if not visit.may_edit:
         return page(visit, "problem.html", status=403, problem="read_only")
@@ -126,6 +129,7 @@ def select(visit: Visit) -> Response:
             return _confirm(visit, numbers, target)
         for number in numbers:
             visit.backend.delete_conversation(number)
+        note(visit, "delete", conversations=numbers)
     return redirect(target)
 
 
@@ -134,8 +138,11 @@ def _confirm(visit: Visit, numbers: list[int], target: str) -> Response:
 
 
 def export(visit: Visit) -> Response:
-    """Send everything that the list would show."""
+    """Send everything that the list would show; with one key not more than a few times an hour."""
+    if visit.service.export_throttle.wait_s(visit.agent.key_id):
+        return page(visit, "problem.html", status=429, problem="export_often")
     asked = read_asked(visit)
+    note(visit, "export", filters=asked.filters)
     return _download(visit, "csv" if visit.given.get("format") == "csv" else "jsonl", asked.filters)
 
 

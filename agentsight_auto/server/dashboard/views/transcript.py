@@ -10,6 +10,7 @@ from agentsight_auto.exceptions import NotFoundException
 from agentsight_auto.query.board.board import Board
 from agentsight_auto.query.board.timeline import lay_out
 from agentsight_auto.server.dashboard.asking import Asked, read_asked
+from agentsight_auto.server.dashboard.audit import note
 from agentsight_auto.server.dashboard.axis import draw, duration_of
 from agentsight_auto.server.dashboard.entries import arrange, cut, mark_days
 from agentsight_auto.server.dashboard.pages import Page
@@ -38,6 +39,7 @@ def show(visit: Visit) -> Response:
     needle = visit.given.get("find") or str(asked.given.get("search", ""))
     entries = arrange(shape, needle)
     mark_days(entries, lambda moment: visit.texts.local(moment).date())
+    note(visit, "read", conversations=[shape["id"]])
     part = cut(entries, number=parse_id(visit.given.get("part", "")), at=parse_id(visit.given.get("at", "")))
     return page(
         visit,

@@ -1,0 +1,1 @@
+"""On the path of the processes that a program under ``agentsight-auto run`` starts."""
