@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -29,6 +29,7 @@ from .snapshot import safe_json
 
 if TYPE_CHECKING:
     from ._backends import Backends
+    from ._recorder import Recorder
     from .capture.frames import Frame
     from .deliver.destination import Destination
     from .query.backend import Backend
@@ -63,40 +64,6 @@ _runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
 def _renew_after_fork() -> None:
     for runtime in list(_runtimes):
         runtime.renew_after_fork()
-
-
-class Unsent(Protocol):
-    """What a scope remembers of what it has recorded since its last send: the lines of events, oldest first."""
-
-    generation: int
-    """Of the process that recorded them: after a fork the parent sends them, and the child starts afresh."""
-
-    lines: list[bytes]
-    size_bytes: int
-    limit_bytes: int
-
-    def start_afresh(self, generation: int) -> None:
-        """Forget what the parent process recorded."""
-
-    def let_go(self) -> None:
-        """Let go of content, down to the limit."""
-
-
-class Recorder(Protocol):
-    """What the runtime must know of the conversation scope an event belongs to."""
-
-    key: str
-    """Names the held segment of a binding that was made outside any block."""
-
-    is_open: bool
-    """The block has not been left: its events are written when it is, or after the journal interval."""
-
-    is_held: bool
-    """Events are written at once and wait for `send_tracked_data()`."""
-
-    @property
-    def unsent(self) -> Unsent:
-        """What it remembers for `send_tracked_data()`."""
 
 
 class Runtime:

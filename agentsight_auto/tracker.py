@@ -139,7 +139,7 @@ class ConversationTracker:
         known = arguments.conversation_fields(given, runtime.settings, strict=True)
         current = live_frame(runtime)
         is_recording = not runtime.settings.disabled and (current is None or current.conversation.is_recording)
-        ConversationScope(runtime, usable_id, is_recording=is_recording).record_start(**known, is_used=False)
+        ConversationScope(runtime, usable_id, is_recording=is_recording).record_start({**known, "is_used": False})
 
     @documented
     def track_human_message(

@@ -3,7 +3,8 @@
 All recorders take turns in every round of one run, each in a process of its own that really delivers (ours into its
 embedded store, the peers to a local HTTP server). A call: a function that returns its argument, inside a conversation,
 arguments and result recorded; beyond the cost of the undecorated call. A turn: open, user message, 3 calls, agent
-message, token usage, close; with us and the prototype it is safe on disk then.
+message, token usage, close; with us and the prototype it is safe on disk then. Beside them a wrapt wrapper that passes
+through, and ours with recording disabled.
 
 Run:    python benchmarks/capture.py [--rounds N] [--peers sentry,ddtrace]
 Prints: medians in microseconds, the p99 of a turn, ratios to the prototype; then what was asked and what was reached.
@@ -15,11 +16,12 @@ import argparse
 import statistics
 from typing import Any
 
-from peers.environments import OURS, PEERS, PROTOTYPE, Recorder, version_of
+from peers.environments import DISABLED, OURS, PEERS, PROTOTYPE, WRAPPER, Recorder, version_of
 
 _CALLS = 100
 _TURNS = 20
 _WARM_UP_ROUNDS = 3
+_TITLES = {PROTOTYPE: "prototype", WRAPPER: "a bare wrapt wrapper", DISABLED: "agentsight_auto, disabled"}
 
 
 def measure(recorders: list[Recorder], rounds: int) -> dict[str, dict[str, list[float]]]:
@@ -48,7 +50,7 @@ def print_table(times: dict[str, dict[str, list[float]]]) -> None:
     print("|---|---|---|---|---|---|---|")
     for name, taken in sorted(times.items(), key=lambda entry: statistics.median(entry[1]["call"])):
         call, awaited, turn = (statistics.median(taken[what]) for what in ("call", "await", "turn"))
-        title = name if name == PROTOTYPE else f"{name} {version_of(name)}"
+        title = f"{name} {version_of(name)}" if name in {OURS, *PEERS} else _TITLES[name]
         awaited_text = "" if name == PROTOTYPE else f"{awaited:.2f}"
         print(
             f"| {title} | {call:.2f} | {call / floor['call']:.1f} | {awaited_text} | {turn:.1f} "
@@ -69,6 +71,7 @@ def print_verdicts(times: dict[str, dict[str, list[float]]]) -> None:
         ("turn / cheapest peer's", ours["turn"] / turn, 1 / 4),
         ("p99 of a turn / median of the cheapest peer's", p99(times[OURS]["turn"]) / turn, 1.0),
     ]
+    figures.append(("disabled call / bare wrapper's", medians[DISABLED]["call"] / medians[WRAPPER]["call"], 1.05))
     print("\n| figure | asked | reached |\n|---|---|---|")
     for name, reached, asked in figures:
         print(f"| {name} | at most {asked:.2f} | {reached:.2f}{'' if reached <= asked else ' (falls short)'} |")
@@ -79,7 +82,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=25, help="rounds to take medians over (default: 25)")
     parser.add_argument("--peers", default=",".join(PEERS), help="which peers (default: all)")
     options: Any = parser.parse_args()
-    recorders = [Recorder(name) for name in [OURS, PROTOTYPE, *filter(None, options.peers.split(","))]]
+    recorders = [
+        Recorder(name) for name in [OURS, PROTOTYPE, WRAPPER, DISABLED, *filter(None, options.peers.split(","))]
+    ]
     try:
         times = measure(recorders, max(options.rounds, 1))
         produced = {r.name: (r.ask("leave"), r.delivered()) for r in recorders if r.name in PEERS}

@@ -67,6 +67,8 @@ def checked_conversation_id(value: object) -> str:
 
 def usable_conversation_id(value: object) -> str | None:
     """Return the id as text, for blocks, which never raise: too long an id is shortened, always in the same way."""
+    if type(value) is str and len(value) <= ID_CHARACTERS and value.isascii() and "\0" not in value:
+        return value.strip() or None  # what the rest comes to for most ids
     text = "" if value is None else (_identifying_text(value) or "").strip()
     if len(text) > ID_CHARACTERS:
         import hashlib  # noqa: PLC0415 - few ids are so long
@@ -86,7 +88,8 @@ def conversation_fields(given: ConversationFields, settings: Settings, *, strict
     read: dict[str, Any] = {"environment": settings.environment}
     for name, value in given.items():
         if value is not None and name in _TEXT_FIELDS:
-            read[name] = _plain_text(value)[:ID_CHARACTERS] or None
+            is_plain = type(value) is str and len(value) <= ID_CHARACTERS and value.isascii() and "\0" not in value
+            read[name] = value or None if is_plain else _plain_text(value)[:ID_CHARACTERS] or None
     environment = given.get("environment")
     if environment is not None:
         try:

@@ -48,7 +48,7 @@ def frame_for_recording(runtime: Runtime, *, hold: bool) -> Frame:
             "Use conversation(...) around it; propagate(...) or instrument('threads') carry it into threads.",
             conversation_id,
         )
-    scope.record_start(environment=settings.environment)
+    scope.record_start({"environment": settings.environment})
     assert scope.frame is not None
     return scope.frame
 
@@ -66,7 +66,7 @@ def bind(runtime: Runtime, conversation_id: str, known: dict[str, Any] | None) -
         scope = _bind(runtime, conversation_id, block, is_held=block is None, is_recording=is_recording)
     if known is not None:
         _warn_of_second_customer(scope, known.get("customer_id"))
-        scope.record_start(**known)
+        scope.record_start(known)
     return scope
 
 

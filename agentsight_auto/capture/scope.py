@@ -68,7 +68,7 @@ class ConversationScope:
         self.is_held = is_held
         self.is_open = False
         self.is_recording = is_recording
-        self.key = str(next(_keys))
+        self.key = str(next(_keys)) if is_held else ""
         self.generation = runtime.generation
         self.used_at_us = 0
         self.unsent = Unsent(runtime.generation)
@@ -98,7 +98,7 @@ class ConversationScope:
             ids.tick(now_ns, clock.offset_ns)
         return ids.head + ids.tail(), self.conversation_id, (now_ns + clock.offset_ns) // 1000
 
-    def record_start(self, **known: Any) -> None:
+    def record_start(self, known: Mapping[str, Any]) -> None:
         """Record what is known of the conversation."""
         self.customer_id = known.get("customer_id") or self.customer_id
         self.record(events.ConversationStarted(*self.stamp(), **known))

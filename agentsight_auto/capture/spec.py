@@ -128,9 +128,13 @@ class ActionSpec:
             if kwargs or self._is_special or not settings.capture_args:
                 tools_used = self._tools_used(args, kwargs, settings)
             else:
-                names, given = (self._names[1:], args[1:]) if self.skips_first else (self._names, args)
+                names = self._names
                 parameters: dict[str, Any] = {}
-                for name, value in zip(names, given):  # noqa: B905 - a keyword costs
+                given = args if len(args) <= self._name_count else args[: self._name_count]
+                position = 0  # counted by hand: making a `zip` takes longer than all the rest of the loop
+                if self.skips_first:
+                    given, position = given[1:], 1
+                for value in given:
                     kind = type(value)
                     if (  # what `snapshot` would return as it is; most arguments are
                         (kind is str and len(value) < limit_bytes >> 3)
@@ -138,10 +142,12 @@ class ActionSpec:
                         or (kind is int and -QUICK_INT < value < QUICK_INT)
                         or kind is bool
                     ):
-                        parameters[name] = value
+                        parameters[names[position]] = value
                     else:
-                        parameters[name] = snapshot(value, limit_bytes)
-                if rest := args[self._name_count :]:
+                        parameters[names[position]] = snapshot(value, limit_bytes)
+                    position += 1
+                if len(args) > self._name_count:
+                    rest = args[self._name_count :]
                     parameters[self._rest_name or "args"] = snapshot(rest, limit_bytes)
                 tools_used = {"function": self._function_name, "parameters": parameters}
             clock, ids = runtime.clock, runtime.ids

@@ -49,14 +49,18 @@ class Unsent:
 
     def __init__(self, generation: int) -> None:
         self.limit_bytes = 1024 * 1024
-        self.start_afresh(generation)
+        self.generation = generation  # the rest is what `start_afresh` does: each block makes one of these
+        self.lines: list[bytes] = []
+        self.size_bytes = 0
+        self._older: list[Recorded] = []
+        self._folding = threading.Lock()
 
     def start_afresh(self, generation: int) -> None:
         """Begin with nothing, in a process of this generation."""
         self.generation = generation
-        self.lines: list[bytes] = []
+        self.lines = []
         self.size_bytes = 0
-        self._older: list[Recorded] = []
+        self._older = []
         self._folding = threading.Lock()
 
     def peek(self) -> list[Recorded]:

@@ -14,8 +14,6 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import TypeVar
 
-import msgspec
-
 from agentsight_auto import _guard
 from agentsight_auto._clock import Clock
 from agentsight_auto.deliver import lifecycle
@@ -24,6 +22,7 @@ from agentsight_auto.deliver.delivery import Delivery
 from agentsight_auto.deliver.destination import Destination, not_after
 from agentsight_auto.deliver.folders import has_dead_folders
 from agentsight_auto.deliver.gate import Gate, GateClosed
+from agentsight_auto.deliver.inquiry import lines_in_memory, unanswered_among
 from agentsight_auto.deliver.journal import Journal
 from agentsight_auto.deliver.overview import look_into
 from agentsight_auto.deliver.rejected import Rejected
@@ -38,7 +37,7 @@ T = TypeVar("T")
 
 _DRAIN_BYTES = 64 * 1024
 _EXIT_PATIENCE_S = 1.0
-_BEGINS_SHARE = 0.2
+_BEGINS_SHARE = 0.15
 """Of the time that the end of the process waits for delivery: later no batch is begun, as what is in the outbox is
 safe. The rest is for the batch that is under way, should the other side be slow."""
 
@@ -133,16 +132,8 @@ class Pipeline:
 
     def unanswered(self, event_ids: Collection[str]) -> dict[str, str | None]:
         """Return those of these events that still wait (None) or were rejected (with the reason)."""
-        wanted = set(event_ids)
-        waiting: dict[str, str | None] = dict.fromkeys(_ids(self._lines_outside_files()) & wanted)
-        for segment in self._call(lambda: list(self._backlog.segments())):
-            with suppress(OSError):  # delivered meanwhile
-                records = segment.read().records if segment.path is not None else []
-                lines = [line for index, line in enumerate(records) if index not in segment.answered]
-                if not segment.is_done:
-                    waiting.update(dict.fromkeys(_ids(lines) & wanted))
-        reasons = self._delivery.reasons
-        return waiting | {event_id: reasons[event_id] for event_id in wanted & reasons.keys()}
+        lines, segments = self._lines_outside_files(), self._call(lambda: list(self._backlog.segments()))
+        return unanswered_among(set(event_ids), lines, segments, self._delivery.reasons)
 
     def shutdown(self, timeout_s: float = 2.0) -> FlushReport:
         """Write everything, try once to deliver it, stop the worker; what comes later is still recorded."""
@@ -293,11 +284,7 @@ class Pipeline:
 
     def _lines_outside_files(self) -> list[bytes]:
         self._gate.run(self._drain)
-        return self._call(self._lines_in_memory)
-
-    def _lines_in_memory(self) -> list[bytes]:
-        in_memory = [segment for segment in self._backlog.segments() if segment.path is None]
-        return [line for chunk in in_memory for index, line in enumerate(chunk.lines) if index not in chunk.answered]
+        return self._call(lambda: lines_in_memory(self._backlog))
 
     def _living_worker(self) -> Worker | None:
         if (self._worker is None or not self._worker.is_alive) and not self._is_at_exit:
@@ -342,18 +329,3 @@ class Pipeline:
         self._is_at_exit = self._upkeep.is_quiet = True
         self._gate.patience_s = _EXIT_PATIENCE_S
         self._shutdown(timeout_s, begins_s=timeout_s * _BEGINS_SHARE)
-
-
-class _Identified(msgspec.Struct):
-    id: str
-
-
-_decode_id = msgspec.json.Decoder(_Identified).decode
-
-
-def _ids(lines: Collection[bytes]) -> set[str]:
-    ids = set()
-    for line in lines:
-        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
-            ids.add(_decode_id(line).id)
-    return ids

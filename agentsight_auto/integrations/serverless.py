@@ -18,7 +18,7 @@ import msgspec
 
 from .. import _runtime
 from .._guard import guarded
-from ..capture.conversation import runs_in_asyncio
+from ..capture.entry import runs_in_asyncio
 from ..capture.shapes import kind_of
 from .incoming.plan import ID_FROM, RequestOptions, RequestPlan, ServerErrorResponse
 from .incoming.request import IncomingRequest

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from .._guard import guarded
 from .._runtime import default
 from ..capture.current import live_frame
+from ..capture.driving import first_step
 from ..capture.frames import Frame
-from ..capture.shapes import first_step
 from .around import Start
 from .model_call import ModelCall
 from .patches import Wrapper

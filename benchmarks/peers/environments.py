@@ -24,6 +24,8 @@ REQUIREMENTS = {
 PEERS = list(REQUIREMENTS)
 OURS = "agentsight_auto"
 PROTOTYPE = "prototype"
+WRAPPER = "wrapt"
+DISABLED = "disabled"
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agentsight-auto-benchmarks"
 
 

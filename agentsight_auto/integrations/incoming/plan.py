@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict
 
 from ..._guard import guarded, shown
-from ...capture.conversation import ConversationFrame, conversation
+from ...capture.conversation import conversation
+from ...capture.entry import ConversationFrame
 from ...exceptions import ConfigurationException
 from .facts import TrustedProxies, device_of, language_of
 from .request import IncomingRequest, body_kind

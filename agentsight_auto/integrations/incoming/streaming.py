@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from ...capture.conversation import ConversationFrame
+from ...capture.entry import ConversationFrame
 from ...capture.frames import Resumption
 
 
