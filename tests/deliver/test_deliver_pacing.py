@@ -100,7 +100,7 @@ class Leisurely(FickleDestination):
 
 
 def test_the_end_of_the_process_begins_no_batch_late(make_pipeline: MakePipeline, outbox: Path) -> None:
-    """The first batch is tried; what would be begun after a seventh of the time stays in the outbox, and is not lost."""
+    """The first batch is tried; what would be begun after a seventh of the time stays in the outbox."""
     destination = Leisurely()
     pipeline = make_pipeline(destination)
     lines = make_lines(4 * BATCH_EVENTS)
