@@ -85,7 +85,19 @@ def _paths(page: Page, address: str) -> list[str]:
         for chat in chats:
             bare = chat.split("?")[0]
             paths += [bare, f"{bare}?raw=1&find=__xss", f"{bare}?find={quote('<img')}", f"{bare}timeline/"]
-    for name in ("search", "from", "device", "environment", "find", "next", "cursor"):
+    for name in (
+        "search",
+        "from",
+        "device",
+        "environment",
+        "find",
+        "next",
+        "cursor",
+        "action_name",
+        "insight",
+        "by",
+        "at",
+    ):
         for text in PAYLOADS[:46:9]:
             paths.append(f"/?{name}={quote(text)}")
     return paths + [f"/?environment=all&search={quote(text)}" for text in PAYLOADS[50::23]]
