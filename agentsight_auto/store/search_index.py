@@ -9,7 +9,7 @@ it then, and the next process whose SQLite has FTS5 makes it anew.
 
 ``message_search`` has a document for what one stretch of messages adds to one conversation (`search_documents` says
 which): a word that is said often there costs once. What an action says is not in it: `conversation_actions` has
-the names. ``id_search``, ``name_search`` and ``customer_search`` have one for each conversation that is called something.
+the names. ``id_search``, ``name_search`` and ``customer_search`` have one for each conversation, where it is not empty.
 Texts are case-folded. None keeps text or positions: whoever finds candidates here looks into the rows.
 """
 
