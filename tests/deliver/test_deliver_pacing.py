@@ -90,6 +90,19 @@ def test_files_are_synced_while_a_long_delivery_goes_on(
     assert (unsynced[0], unsynced[-1]) == (True, False)
 
 
+def test_what_is_delivered_is_settled_before_a_rest(
+    make_pipeline: MakePipeline, destination: FickleDestination, outbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last batch of a round is followed by a rest too, but its files are gone at once."""
+    monkeypatch.setattr(Courtesy, "rest_s", lambda _: 600.0)
+    pipeline = make_pipeline()
+    pipeline.append(make_lines(1)[0])
+    pipeline.commit()
+    assert eventually(lambda: destination.ids)
+    assert eventually(lambda: not list(outbox.glob("*/*.segment")))
+    assert pipeline.report().is_complete
+
+
 class Leisurely(FickleDestination):
     """Takes its time for every batch."""
 
