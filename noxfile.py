@@ -47,6 +47,7 @@ OLDEST = {
     "mcp": ("mcp", "mcp==1.20.0 pydantic<2.12"),
     "openai-agents": ("openai_agents", "openai-agents==0.6.0 openai==2.8.0"),
     "pydantic-ai": ("pydantic_ai", "pydantic-ai-slim[openai]==1.0.0 openai==1.108.0 opentelemetry-api==1.36.0"),
+    "queues": ("web_queues", "rq==1.16.0 dramatiq==1.17.0 redis==4.6.0"),
     "web": (
         "web_asgi web_baggage web_celery web_django web_facts web_gunicorn web_serverless web_threads web_wsgi",
         "-r tests/lowest-web.txt",

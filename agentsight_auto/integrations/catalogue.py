@@ -47,6 +47,8 @@ CATALOGUE: tuple[Integration, ...] = (
     Integration("openai_agents", "agents", f"{_HERE}.openai_agents:install", "openai-agents", "0.6"),
     Integration("pydantic_ai", "pydantic_ai", f"{_HERE}.pydantic_ai:install", "pydantic-ai-slim", "1.0"),
     Integration("celery", "celery", f"{_HERE}.celery:install", "celery", "5.3"),
+    Integration("dramatiq", "dramatiq", f"{_HERE}.dramatiq:install", "dramatiq", "1.17"),
+    Integration("rq", "rq", f"{_HERE}.rq:install", "rq", "1.16"),
     Integration("httpx", "httpx", f"{_HERE}.httpx_client:install", "httpx", "0.27"),
     Integration("requests", "requests", f"{_HERE}.requests_client:install", "requests", "2.28"),
     Integration("threads", None, f"{_HERE}.threads:install"),

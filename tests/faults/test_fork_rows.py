@@ -279,16 +279,17 @@ def test_c12_celery_prefork(row: Row, tmp_path: Path) -> None:
     (tmp_path / "queue").mkdir()
     environment = rig.environment(tmp_path / "home", QUEUE=str(tmp_path / "queue"))
     command = [python, "-m", "celery", "-A", "jobs", "worker", "-P", "prefork", "-c", "2", "--loglevel", "error"]
+    texts = {f"t{number}" for number in range(1000)}
+    # All are sent before the worker starts: that broker lets a worker take a file that is only half written.
+    send = "import jobs\nfor number in range(1000): jobs.work.delay(number)"
+    subprocess.run([python, "-c", send], cwd=tmp_path, env=environment, check=True, timeout=120)
     worker = subprocess.Popen(
         [*command, "--without-gossip", "--without-mingle", "--without-heartbeat"],
         cwd=tmp_path,
         env={**environment, "RECORDS_AT_IMPORT": "1"},
         stderr=subprocess.DEVNULL,
     )
-    texts = {f"t{number}" for number in range(1000)}
     try:
-        send = "import jobs\nfor number in range(1000): jobs.work.delay(number)"
-        subprocess.run([python, "-c", send], cwd=tmp_path, env=environment, check=True, timeout=120)
         assert eventually(lambda: texts <= rig.stored_texts(tmp_path / "home").keys(), 120)
     finally:
         worker.terminate()

