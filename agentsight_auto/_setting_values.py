@@ -246,7 +246,7 @@ SETTINGS = (
         "exit_timeout_s",
         "AGENTSIGHT_EXIT_TIMEOUT_S",
         _number(0, 60),
-        "Seconds that the end of the process waits for delivery at most.",
+        "Seconds that the end of the process takes at most, with 0.7 s of it for Python itself: see Delivery.",
     ),
     Setting(
         "retention_days",

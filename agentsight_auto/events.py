@@ -151,7 +151,7 @@ def decode_event(line: bytes) -> AnyEvent:
     return event
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What a destination says of one event: ``stored``, ``duplicate`` or ``rejected`` with a reason."""
 
     event_id: str

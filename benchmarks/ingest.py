@@ -29,7 +29,7 @@ from unittest import mock
 from corpus import Corpus
 
 from agentsight_auto.events import AnyEvent
-from agentsight_auto.store import search_index
+from agentsight_auto.store import search_index, search_tables
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.ingest import ingest
 from agentsight_auto.store.sqlite import connect
@@ -55,7 +55,7 @@ def batches(conversations: int) -> list[list[AnyEvent]]:
 @contextmanager
 def without_search() -> Iterator[None]:
     """Let ingest take this SQLite for one without FTS5."""
-    with mock.patch.object(search_index, "is_available", return_value=False):
+    with mock.patch.object(search_tables, "is_available", return_value=False):
         yield
 
 

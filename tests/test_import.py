@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import agentsight_auto
 
 
@@ -65,6 +67,17 @@ def test_the_public_names_are_pinned() -> None:
     }
     for name in agentsight_auto.__all__:
         assert hasattr(agentsight_auto, name)
+
+
+def test_names_that_are_loaded_late_are_there_like_the_others() -> None:
+    """They are listed, can be imported and are the same each time; other names are missing as usual."""
+    assert set(agentsight_auto.__all__) <= set(dir(agentsight_auto))
+    assert agentsight_auto.conversation_tracker is agentsight_auto.conversation_tracker
+    space: dict[str, object] = {}
+    exec("from agentsight_auto import *", space)
+    assert set(agentsight_auto.__all__) <= space.keys()
+    with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
+        _ = agentsight_auto.no_such_name
 
 
 def test_the_fixture_records_in_a_users_test(tmp_path: Path) -> None:

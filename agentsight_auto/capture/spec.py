@@ -130,7 +130,7 @@ class ActionSpec:
             else:
                 names = self._names
                 parameters: dict[str, Any] = {}
-                given = args if len(args) <= self._name_count else args[: self._name_count]
+                given = args[: self._name_count]
                 position = 0  # counted by hand: making a `zip` takes longer than all the rest of the loop
                 if self.skips_first:
                     given, position = given[1:], 1
@@ -146,8 +146,7 @@ class ActionSpec:
                     else:
                         parameters[names[position]] = snapshot(value, limit_bytes)
                     position += 1
-                if len(args) > self._name_count:
-                    rest = args[self._name_count :]
+                if rest := args[self._name_count :]:
                     parameters[self._rest_name or "args"] = snapshot(rest, limit_bytes)
                 tools_used = {"function": self._function_name, "parameters": parameters}
             clock, ids = runtime.clock, runtime.ids

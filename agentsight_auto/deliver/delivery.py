@@ -106,6 +106,8 @@ class Delivery:
                             return False
             if batch:
                 self._send(batch, books)
+                begun = _settle_answered(begun, books)
+                return goes_on()
             return True
         finally:
             for segment in _settle_answered(begun, books):

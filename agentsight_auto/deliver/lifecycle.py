@@ -33,7 +33,7 @@ class Living(Protocol):
 _in_use: set[Living] = set()
 _ever_used: weakref.WeakSet[Living] = weakref.WeakSet()
 _is_registered = False
-_INTERPRETERS_S = 0.5
+_INTERPRETERS_S = 0.7
 """Of the time that the end of the process may take, for what the interpreter itself does then; at most half of it."""
 
 

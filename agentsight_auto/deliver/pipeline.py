@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 _DRAIN_BYTES = 64 * 1024
 _EXIT_PATIENCE_S = 1.0
-_BEGINS_SHARE = 0.2
+_BEGINS_SHARE = 0.15
 """Of the time that the end of the process waits for delivery: later no batch is begun, as what is in the outbox is
 safe. The rest is for the batch that is under way, should the other side be slow."""
 

@@ -80,8 +80,7 @@ class Lifecycle:
     def status(self, source: ColumnElement[Any] = conversations.c.source) -> ColumnElement[Any]:
         """Return the expression of the status, one of `STATUSES`; `source` is where the statement has the source."""
         return case(
-            (self.is_resolved, "resolved"),
-            (self.is_escalated, "escalated"),
+            (self.is_settled, case((self.is_resolved, "resolved"), else_="escalated")),
             (not_(self._is_quiet(source)), "open"),
             (self.gave_up, "abandoned"),
             else_="idle",

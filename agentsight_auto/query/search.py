@@ -19,7 +19,8 @@ from agentsight_auto.query.expressions import unindexed
 from agentsight_auto.query.texts import contains
 from agentsight_auto.store.schema import conversation_actions, conversations, messages
 from agentsight_auto.store.schema_spans import actions
-from agentsight_auto.store.search_index import can_search, progress
+from agentsight_auto.store.search_index import progress
+from agentsight_auto.store.search_tables import NAME_TABLES, can_search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,12 +33,12 @@ _SAMPLE = 48
 _NEWEST = "SELECT rowid FROM {0} WHERE {0} MATCH ? ORDER BY rowid DESC LIMIT ?"
 _HIGHEST = {
     "message_search": "SELECT max(id) FROM search_documents",
-    "name_search": "SELECT max(id) FROM conversations",
+    **dict.fromkeys(NAME_TABLES, "SELECT max(id) FROM conversations"),
 }
 _FOUND = {
     "message_search": "SELECT d.conversation_pk AS pk FROM message_search AS s "
     "JOIN search_documents AS d ON d.id = s.rowid WHERE s.message_search MATCH ? LIMIT ?",
-    "name_search": "SELECT s.rowid AS pk FROM name_search AS s WHERE s.name_search MATCH ? LIMIT ?",
+    **{table: f"SELECT rowid AS pk FROM {table} WHERE {table} MATCH ? LIMIT ?" for table in NAME_TABLES},  # noqa: S608
 }
 
 
@@ -56,9 +57,12 @@ def candidates_by_name(
     connection: Connection, agent_id: int, columns: Sequence[str], needle: str, most: int
 ) -> set[int] | None:
     """Return the conversations of which one of these columns can hold `needle`, at most `most`."""
-    found = _candidates(connection, "name_search", agent_id, needle, most, f"{{{' '.join(columns)}}} : ")
-    if found is None:
-        return None
+    found: set[int] = set()
+    for table in (table for table, column in NAME_TABLES.items() if column in columns):
+        more = _candidates(connection, table, agent_id, needle, most)
+        if more is None:
+            return None
+        found |= more
     column = conversations.c
     named = or_(*(contains(column[name], needle) for name in columns))
     own = (column.id > progress(connection).conversation_pk, unindexed(column.agent_id) == agent_id)
@@ -83,17 +87,15 @@ def candidates_by_action(connection: Connection, agent_id: int, needle: str, mos
     return None if len(found) > most else set(found)
 
 
-def _candidates(
-    connection: Connection, table: str, agent_id: int, needle: str, most: int, columns: str = ""
-) -> set[int] | None:
+def _candidates(connection: Connection, table: str, agent_id: int, needle: str, most: int) -> set[int] | None:
     folded = needle.casefold()
     trigrams = list(dict.fromkeys(folded[place : place + 3] for place in range(len(folded) - 2)))[:_MOST_COMPARED]
     if not trigrams or "\0" in needle or not can_search(connection, agent_id):
         return None
-    shares = {trigram: _share(connection, table, columns + _match([trigram])) for trigram in trigrams}
+    shares = {trigram: _share(connection, table, _match([trigram])) for trigram in trigrams}
     if 0.0 in shares.values():
         return set()
-    match = columns + _match(sorted(trigrams, key=shares.__getitem__)[:_TRIGRAMS])
+    match = _match(sorted(trigrams, key=shares.__getitem__)[:_TRIGRAMS])
     if _share(connection, table, match) * _highest(connection, table) > most:
         return None
     together = f"SELECT json_group_array(pk) FROM ({_FOUND[table]})"  # noqa: S608 - one text instead of many rows

@@ -27,6 +27,8 @@ class NameTaken(ValueError):
 
 def name_actions(connection: Connection, agent_id: int, names: Collection[str]) -> None:
     """Make the actions of these names that are not there yet, inside a `write` block."""
+    if not names:
+        return
     wanted = sorted(names)
     query = select(actions.c.name).where(actions.c.agent_id == agent_id)
     known = {row.name for row in in_slices(connection, query, actions.c.name, wanted)}

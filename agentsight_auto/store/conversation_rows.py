@@ -33,12 +33,12 @@ _READ = (
     "id", "conversation_id", *FIELDS, "metadata", "is_used", "started_at_us", "ended_at_us", "error", "geo_city",
     "geo_country", "geo_timezone", "known_at",
 )  # fmt: skip
+_STATES = select(*(conversations.c[name] for name in (*_READ, *COLUMNS)))
 
 
 def load_states(connection: Connection, agent_id: int, conversation_ids: Sequence[str]) -> dict[str, ConversationState]:
     """Return the states of those conversations that are stored, by conversation id."""
-    columns = [conversations.c[name] for name in (*_READ, *COLUMNS)]
-    query = select(*columns).where(conversations.c.agent_id == agent_id)
+    query = _STATES.where(conversations.c.agent_id == agent_id)
     states = {}
     for found in in_slices(connection, query, conversations.c.conversation_id, conversation_ids):
         values = tuple(found)

@@ -123,10 +123,13 @@ class ConversationState:
         if not news:
             return
         self.known_at.update((f"metadata.{key}", at_us) for key in news)
+        self.is_described = self.is_metadata_changed = True
+        if not self.metadata:
+            self.metadata = news  # of one moment: there is nothing to put in order
+            return
         kept = {key: value for key, value in (self.metadata or {}).items() if key not in news}
         # Ordered by time, so that the document does not depend on the order of arrival.
         self.metadata = dict(sorted((kept | news).items(), key=lambda item: self.known_at[f"metadata.{item[0]}"]))
-        self.is_described = self.is_metadata_changed = True
 
     def known_at_json(self) -> str:
         """Return ``known_at`` as it is stored."""

@@ -14,7 +14,7 @@ import weakref
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, create_engine, event, exc, insert, select, update
+from sqlalchemy import Connection, Engine, create_engine, event, exc, insert, select
 from sqlalchemy.pool import QueuePool
 
 from agentsight_auto.exceptions import StoreException
@@ -38,7 +38,8 @@ _READERS_KEPT = 4
 
 _LOG_RETRY_S = 0.05
 _PATIENCE = "agentsight_lock_wait_s"
-_ANOTHER_WRITE = update(agents).values(writes=agents.c.writes + 1)
+_ANOTHER_WRITE = "UPDATE agents SET writes = writes + 1"
+_AGENT = "SELECT id FROM agents WHERE name = ?"
 
 
 class Database:
@@ -92,7 +93,7 @@ class Database:
         """
         with self._in_use() as (_, writer), self._turn(wait_s), self._transaction(writer, wait_s) as connection:
             yield connection
-            connection.execute(_ANOTHER_WRITE)
+            connection.exec_driver_sql(_ANOTHER_WRITE)
 
     @contextmanager
     def _turn(self, wait_s: float) -> Iterator[None]:
@@ -243,7 +244,7 @@ class Database:
 
 def agent_row_id(connection: Connection, name: str) -> int:
     """Return the id of the agent of this name inside a `write` block; a new name is stored."""
-    found = connection.execute(select(agents.c.id).where(agents.c.name == name)).scalar()
+    found = connection.exec_driver_sql(_AGENT, (name,)).scalar()
     if found is not None:
         return int(found)
     (row_id,) = connection.execute(insert(agents).values(name=name)).inserted_primary_key or (0,)

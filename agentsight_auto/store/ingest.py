@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import MsgspecError
-from sqlalchemy import Connection, Table, exc, func, select
+from sqlalchemy import Connection, Table, exc, select
 
 from agentsight_auto.events import Action, Answer, AnyEvent, Attachments, Button, Feedback, Message, TokenUsage
 from agentsight_auto.store import event_rows, insights, search_index, summaries
@@ -77,26 +77,28 @@ def ingest_within(
     return [answer for answer in answers if answer is not None]
 
 
-def _checked(events: Sequence[AnyEvent]) -> tuple[list[Answer | None], list[tuple[int, bytes, AnyEvent]]]:
-    """Return the answers that are settled already, and the events that can be stored, with their place and id."""
+def _checked(events: Sequence[AnyEvent]) -> tuple[list[Answer | None], list[_Checked]]:
+    """Return the answers that are settled already, and the events that can be stored, with their ids."""
     answers: list[Answer | None] = [None] * len(events)
-    checked: list[tuple[int, bytes, AnyEvent]] = []
+    checked: list[_Checked] = []
     for index, event in enumerate(events):
         try:
-            checked.append((index, event_rows.check(event), event))
+            checked.append((event_rows.check(event), event))
         except _UNSTORABLE as error:
             answers[index] = Answer(event.id, "rejected", _reason(error))
     return answers, checked
 
 
-def _answer(batch: _Batch, checked: Sequence[tuple[int, bytes, AnyEvent]], answers: list[Answer | None]) -> None:
-    erased = erased_among(batch.connection, batch.agent_id, [event for _, _, event in checked])
+def _answer(batch: _Batch, checked: list[_Checked], answers: list[Answer | None]) -> None:
+    """Store the events and put their answers into the places that have none yet."""
+    places = [index for index, answer in enumerate(answers) if answer is None]
+    erased = erased_among(batch.connection, batch.agent_id, [event for _, event in checked])
     for place in erased:
-        index, _, event = checked[place]
-        answers[index] = Answer(event.id, "duplicate")  # settled: whoever sent it must not keep it either
-    checked = [entry for place, entry in enumerate(checked) if place not in erased] if erased else checked
-    statuses = _store_together(batch, [(event_id, event) for _, event_id, event in checked])
-    for (index, _, _), answer in zip(checked, statuses, strict=True):
+        answers[places[place]] = Answer(checked[place][1].id, "duplicate")  # settled: nobody must keep it
+    if erased:
+        places = [index for place, index in enumerate(places) if place not in erased]
+        checked = [entry for place, entry in enumerate(checked) if place not in erased]
+    for index, answer in zip(places, _store_together(batch, checked), strict=True):
         answers[index] = answer
 
 
@@ -181,12 +183,15 @@ class _Batch:
                 asked.setdefault(table, []).append(event_id)
         found: dict[Table, set[bytes]] = {}
         for table, event_ids in asked.items():
-            of_agent = table.c.agent_id == self.agent_id
-            highest = self.connection.execute(select(func.max(table.c.event_id)).where(of_agent)).scalar() or b""
-            query = select(table.c.event_id).where(of_agent)
+            latest = f"SELECT max(event_id) FROM {table.name} WHERE agent_id = ?"  # noqa: S608
+            highest = self.connection.exec_driver_sql(latest, (self.agent_id,)).scalar() or b""
             known = [event_id for event_id in event_ids if event_id <= highest]
-            found[table] = {row[0] for row in in_slices(self.connection, query, table.c.event_id, known)}
+            found[table] = self._known_among(table, known) if known else set()
         return found
+
+    def _known_among(self, table: Table, event_ids: Sequence[bytes]) -> set[bytes]:
+        query = select(table.c.event_id).where(table.c.agent_id == self.agent_id)
+        return {row[0] for row in in_slices(self.connection, query, table.c.event_id, event_ids)}
 
     def _update_conversations(self, events: Sequence[AnyEvent]) -> dict[str, ConversationState]:
         """Bring the conversations of these events up to date; return them with their database ids."""

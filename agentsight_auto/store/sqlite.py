@@ -139,13 +139,13 @@ def _create(path: Path) -> None:
 
 
 def _bring_up_to_date(path: Path) -> None:
-    from agentsight_auto.store import search_index  # noqa: PLC0415 - loads SQLAlchemy, which only who opens a store needs
+    from agentsight_auto.store import search_tables  # noqa: PLC0415 - loads SQLAlchemy, which only who opens a store needs
 
     with closing(connect(path)) as handle:
         check_ours(handle, path)  # before the first statement that writes
         handle.execute("PRAGMA journal_mode = WAL")
         migrate(handle, path)
-        search_index.ensure(handle)
+        search_tables.ensure(handle)
 
 
 def identity(path: Path) -> tuple[int, int]:

@@ -49,7 +49,7 @@ def erased_among(connection: Connection, agent_id: int, events: Sequence[AnyEven
 
     A conversation that says it is an erased customer's is erased with all that comes with it, and stays so.
     """
-    if not connection.execute(select(tombstones.c.digest).where(tombstones.c.agent_id == agent_id).limit(1)).first():
+    if connection.exec_driver_sql("SELECT 1 FROM tombstones WHERE agent_id = ? LIMIT 1", (agent_id,)).first() is None:
         return set()
     by_conversation = {event.conversation_id: digest_of("conversation", event.conversation_id) for event in events}
     by_customer = {

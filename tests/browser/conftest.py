@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,12 +56,42 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with 200 conversations of the demo and, where they are, 200 real ones."""
+    """A store with 200 conversations of the demo, 20 slow ones of a month and, where they are, 200 real ones."""
     folder = tmp_path_factory.mktemp("browser") / "home"
     _run("demo", folder)
+    _run("import", folder, str(_write_month(folder.parent / "month.jsonl")))
     if (DATA / "airline-support.jsonl").exists():
         _run("import", folder, str(DATA / "airline-support.jsonl"))
     return folder
+
+
+def _write_month(path: Path) -> Path:
+    """Write 20 conversations of 20 days, each with an action inside another that fails, and an answer after 9 s."""
+    lines = []
+    for number in range(20):
+        begin = datetime.now(timezone.utc) - timedelta(days=number + 1)
+        ids = [f"{number:016x}{place:016x}" for place in range(4)]
+
+        def at(seconds: int, begin: datetime = begin) -> str:
+            return (begin + timedelta(seconds=seconds)).isoformat()
+
+        def action(event_id: str, name: str, span: tuple[int, int], **log: Any) -> dict[str, Any]:
+            told = {"started_at": at(span[0]), "ended_at": at(span[1]), "duration_ms": 1000 * (span[1] - span[0])}
+            message = {"event_id": event_id, "timestamp": at(span[0]), "sender": "agent", "content": ""}
+            return {**message, "action_name": name, "action_logs": [{**told, **log}]}
+
+        said = [
+            {"event_id": ids[0], "timestamp": at(0), "sender": "end_user", "content": "Why is it so slow?"},
+            action(ids[1], "plan_route", (1, 8)),
+            action(ids[2], "ask_depot", (2, 7), parent_event_id=ids[1], error_message="TimeoutError: no answer"),
+            {"event_id": ids[3], "timestamp": at(9), "sender": "agent", "content": "The depot is slow today."},
+        ]
+        known = {"name": f"Slow {number}", "source": "ticket", "environment": "production", "started_at": at(0)}
+        lines.append(
+            json.dumps({"agentsight_export": 1, "conversation_id": f"slow-{number}", **known, "messages": said})
+        )
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
 
 
 def _run(command: str, folder: Path, *arguments: str) -> None:

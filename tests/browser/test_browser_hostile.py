@@ -70,6 +70,11 @@ def visit_everything(page: Page, address: str, home: Path) -> Seen:
     return seen
 
 
+_PARAMETERS = (
+    "search", "from", "device", "environment", "find", "next", "cursor", "action_name", "insight", "by", "at",
+)  # fmt: skip
+
+
 def _paths(page: Page, address: str) -> list[str]:
     paths = [
         "/?environment=all",
@@ -85,9 +90,8 @@ def _paths(page: Page, address: str) -> list[str]:
         for chat in chats:
             bare = chat.split("?")[0]
             paths += [bare, f"{bare}?raw=1&find=__xss", f"{bare}?find={quote('<img')}", f"{bare}timeline/"]
-    for name in ("search", "from", "device", "environment", "find", "next", "cursor"):
-        for text in PAYLOADS[:46:9]:
-            paths.append(f"/?{name}={quote(text)}")
+    for place, name in enumerate(_PARAMETERS):
+        paths += [f"/?{name}={quote(text)}" for text in PAYLOADS[place::40][:3]]
     return paths + [f"/?environment=all&search={quote(text)}" for text in PAYLOADS[50::23]]
 
 

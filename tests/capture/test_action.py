@@ -377,3 +377,11 @@ def test_arguments_are_recorded_as_they_were_at_the_call(recorded: Recording) ->
         grow([1]).append(10)
     assert only(recorded)["tools_used"]["parameters"] == {"items": [1]}
     assert only(recorded)["response"] == [1, 9]
+
+
+def test_whatever_stands_for_self_is_not_recorded(recorded: Recording) -> None:
+    """Also a plain text that a method is called with by hand."""
+    with conversation("c"):
+        assert Shop.find("in place of a shop", "A-17") == "order A-17"  # type: ignore[arg-type]
+    (action,) = recorded.actions()
+    assert action["tools_used"]["parameters"] == {"order_id": "A-17"}

@@ -105,6 +105,10 @@ def pages(served: Served, visitor: Browser, client: Client, monkeypatch: pytest.
     }
     events = [{**action, "id": "0" * 31 + "1", "error_msg": "\u00a7error", "duration_ms": 12.0, "tools_used": {}}]
     events.append({**action, "id": "0" * 31 + "2", "parent_id": "0" * 31 + "1", "metadata": {"kind": "model_call"}})
+    usage = {"kind": "token_usage", "conversation_id": "\u00a7a", "prompt_tokens": 3, "completion_tokens": 4}
+    for place, price in ((3, {"cost_usd": 0.5}), (4, {})):
+        metadata = {"model": f"\u00a7model{place}", **price}
+        events.append({**usage, "id": "0" * 31 + str(place), "at_us": action["at_us"], "metadata": metadata})
     assert {row["status"] for row in client.post("/api/events/", {"events": events}).json()["results"]} == {"stored"}
     message = client.say("\u00a7a", "\u00a7answer", sender="agent", timestamp="2026-11-01T10:00:09Z")
     here = f"/conversations/{number}/"
@@ -134,7 +138,15 @@ def test_no_word_of_another_language_is_left_on_any_page(pages: Mapping[str, str
     """What is said is a text of the chosen language, recorded, a date, a unit, or a name."""
     assert {path: words for path, html in pages.items() if (words := untold(html))} == {}
     assert all(html.count("\u27e6") > 3 for html in pages.values())
-    for recorded in ("\u00a7act", "\u00a7error", "\u00a7slow", "\u00a7angry", "\u00a7key"):
+    for recorded in (
+        "\u00a7act",
+        "\u00a7error",
+        "\u00a7slow",
+        "\u00a7angry",
+        "\u00a7key",
+        "\u00a7model3",
+        "\u00a7model4",
+    ):
         assert any(recorded in html for html in pages.values()), recorded
     assert sum(html.count("\u00a7") for html in pages.values()) > 50
 

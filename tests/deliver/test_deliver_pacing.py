@@ -90,6 +90,19 @@ def test_files_are_synced_while_a_long_delivery_goes_on(
     assert (unsynced[0], unsynced[-1]) == (True, False)
 
 
+def test_what_is_delivered_is_settled_before_a_rest(
+    make_pipeline: MakePipeline, destination: FickleDestination, outbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last batch of a round is followed by a rest too, but its files are gone at once."""
+    monkeypatch.setattr(Courtesy, "rest_s", lambda _: 600.0)
+    pipeline = make_pipeline()
+    pipeline.append(make_lines(1)[0])
+    pipeline.commit()
+    assert eventually(lambda: destination.ids)
+    assert eventually(lambda: not list(outbox.glob("*/*.segment")))
+    assert pipeline.report().is_complete
+
+
 class Leisurely(FickleDestination):
     """Takes its time for every batch."""
 
@@ -100,13 +113,13 @@ class Leisurely(FickleDestination):
 
 
 def test_the_end_of_the_process_begins_no_batch_late(make_pipeline: MakePipeline, outbox: Path) -> None:
-    """The first batch is tried; what would come after a fifth of the time stays in the outbox, and is not lost."""
+    """The first batch is tried; what would be begun after a seventh of the time stays in the outbox."""
     destination = Leisurely()
     pipeline = make_pipeline(destination)
     lines = make_lines(4 * BATCH_EVENTS)
     for line in lines:
         pipeline.append(line)
-    pipeline.end_with_process(1.4)
+    pipeline.end_with_process(1.9)
     assert destination.ids == ids_of(lines[:BATCH_EVENTS])
     assert pipeline.report().pending == 3 * BATCH_EVENTS
     assert pipeline.waiting().events == 4 * BATCH_EVENTS  # the segment goes when all of it is answered

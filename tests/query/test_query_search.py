@@ -17,7 +17,7 @@ from agentsight_auto._ids import IdSource
 from agentsight_auto.events import Action, AnyEvent, ConversationStarted, Feedback, Message
 from agentsight_auto.query import counts, pages, plan
 from agentsight_auto.query.embedded import EmbeddedBackend
-from agentsight_auto.store import search_index
+from agentsight_auto.store import search_index, search_tables
 from agentsight_auto.store.attachments import AttachmentFolder
 from agentsight_auto.store.database import Database
 
@@ -108,7 +108,7 @@ def ascii_lower(text: str) -> str:
 def test_without_fts5_the_same_is_found(backend: EmbeddedBackend) -> None:
     """A SQLite that has no FTS5 reads the messages themselves."""
     backend.ingest([said(1, "zebra"), said(2, "quagga")])
-    with mock.patch.object(search_index, "is_available", return_value=False):
+    with mock.patch.object(search_tables, "is_available", return_value=False):
         assert texts(backend, message_contains="ZEB") == ["c1"]
 
 

@@ -15,7 +15,7 @@ from agentsight_auto.store import schema_spans
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.migrations import APPLICATION_ID, MIGRATIONS, Migration, current_version, migrate
 from agentsight_auto.store.schema import metadata
-from agentsight_auto.store.search_index import TABLES
+from agentsight_auto.store.search_tables import TABLES
 
 from .material import child, finished
 

@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from agentsight_auto.store import edit, search_index
+from agentsight_auto.store import edit, search_index, search_tables
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.ingest import ingest
 from agentsight_auto.store.schema import conversations
@@ -20,7 +20,7 @@ from .material import conversation, rows, said, started
 @contextmanager
 def a_sqlite_without_fts5() -> Iterator[None]:
     """Let the store take this process's SQLite for one that has no FTS5."""
-    with mock.patch.object(search_index, "is_available", return_value=False):
+    with mock.patch.object(search_tables, "is_available", return_value=False):
         yield
 
 
@@ -33,10 +33,9 @@ def _no_tail(monkeypatch: pytest.MonkeyPatch) -> None:
 def found(database: Database, table: str, *trigrams: str) -> set[int]:
     """Return the conversations whose documents have all the trigrams."""
     match = " AND ".join(f'"{trigram}"' for trigram in trigrams)
-    if table == "name_search":
-        return {
-            row["rowid"] for row in rows(database, "SELECT rowid FROM name_search WHERE name_search MATCH :m", m=match)
-        }
+    if table in search_tables.NAME_TABLES:
+        sql = f"SELECT rowid FROM {table} WHERE {table} MATCH :m"
+        return {row["rowid"] for row in rows(database, sql, m=match)}
     sql = (
         "SELECT conversation_pk FROM message_search AS s JOIN search_documents AS d ON d.id = s.rowid "
         "WHERE message_search MATCH :m"
@@ -72,7 +71,7 @@ def test_names_follow_events_and_edits(database: Database) -> None:
     assert found(database, "name_search", "zeb") == set()
     assert found(database, "name_search", "qua", "gga") == {pk}
     ingest(database, [started(at=1, customer_id="okapi")])
-    assert found(database, "name_search", "oka") == {pk}
+    assert found(database, "customer_search", "oka") == {pk}
 
 
 def test_a_store_written_without_fts5_is_indexed_by_the_next_that_has_it(database: Database) -> None:
@@ -81,11 +80,11 @@ def test_a_store_written_without_fts5_is_indexed_by_the_next_that_has_it(databas
     with a_sqlite_without_fts5():
         ingest(database, [said("zebra", to="c2")])
     with database.read() as connection:
-        assert not search_index.can_search(connection, database.agent_id())
+        assert not search_tables.can_search(connection, database.agent_id())
     database.close()
     again = Database.open(database.path)
     with again.read() as connection:
-        assert search_index.can_search(connection, again.agent_id())
+        assert search_tables.can_search(connection, again.agent_id())
     assert found(again, "message_search", "zeb") == {conversation(again, "c2")["id"]}
     assert found(again, "message_search", "bef") == {conversation(again)["id"]}
     again.close()
@@ -97,7 +96,7 @@ def test_a_file_without_an_index_gets_one(database: Database) -> None:
     before = [found(database, "message_search", *trigrams) for trigrams in (("zeb", "ebr"), ("ass", "sse"), ("gnu",))]
     database.close()
     with closing(sqlite3.connect(database.path)) as connection:
-        for table in search_index.TABLES:
+        for table in search_tables.TABLES:
             connection.execute(f"DROP TABLE {table}")
         connection.commit()
     again = Database.open(database.path)
@@ -166,3 +165,21 @@ def test_a_name_that_changes_before_it_is_indexed_is_known_by_the_new_one(
     ingest(database, [started(to="c2"), started(to="c3")])
     assert found(database, "name_search", "zeb") == set()
     assert found(database, "name_search", "qua") == {conversation(database)["id"]}
+
+
+def test_names_that_are_indexed_anew_leave_the_texts_where_they_are(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier file gets tables for names when it is opened; texts that wait to be indexed go on waiting."""
+    monkeypatch.setattr(search_index, "TAIL", 3)
+    ingest(database, [started(name="Okapi"), said("zebra")])
+    database.close()
+    with closing(sqlite3.connect(database.path)) as connection:
+        connection.execute("DROP TABLE name_search")
+        connection.execute("CREATE TABLE name_search (content)")
+        connection.commit()
+    again = Database.open(database.path)
+    assert found(again, "name_search", "oka") == {conversation(again)["id"]}
+    ingest(again, [said("gnu", at=1), said("emu", at=2)])
+    assert found(again, "message_search", "zeb", "ebr") == {conversation(again)["id"]}
+    again.close()

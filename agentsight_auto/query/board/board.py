@@ -20,8 +20,9 @@ from agentsight_auto.events import ESCALATED_BY, RESOLVED_BY
 from agentsight_auto.exceptions import StoreException
 from agentsight_auto.query import pages
 from agentsight_auto.query.board import actions, facets, numbers, rows, timeline
-from agentsight_auto.query.board.days import Period, sum_up
+from agentsight_auto.query.board.days import Period
 from agentsight_auto.query.board.scope import read_period
+from agentsight_auto.query.board.sum_up import sum_up
 from agentsight_auto.query.embedded import EmbeddedBackend
 from agentsight_auto.query.filters import parse_filters
 from agentsight_auto.query.lifecycle import Lifecycle

@@ -11,27 +11,24 @@ from __future__ import annotations
 
 import hashlib
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Row, case, delete, func, select
+from sqlalchemy import Connection, Row, select
 
 from agentsight_auto.query.board.parts import Part, Quarters, gather, gather_quarters, names_of
-from agentsight_auto.query.board.scope import EXAMINED, Scope
+from agentsight_auto.query.board.scope import Scope
 from agentsight_auto.query.lifecycle import Condition, Lifecycle, Rules
-from agentsight_auto.store.database import Database
-from agentsight_auto.store.insights import count_due
 from agentsight_auto.store.schema import conversations
-from agentsight_auto.store.schema_insights import day_numbers, insights
+from agentsight_auto.store.schema_insights import day_numbers
 
 DAY_US = 86_400_000_000
 _EDITION = 1
 """Goes up when a sum of the same name begins to mean something else."""
 _PLAIN = frozenset({"started_at_after", "started_at_before", "environment", "env"})
 """The filters that whole days can answer."""
-_WHOLE = " "
+WHOLE = " "
 """No environment is called so: they are stored without the spaces around them."""
 _columns = day_numbers.c
 
@@ -60,7 +57,7 @@ def gather_days(connection: Connection, scope: Scope, period: Period) -> Iterato
         return
     known = _known(connection, scope, period, _columns.document)
     for row in known:
-        if row.environment != _WHOLE and _counts(scope, row.environment):
+        if row.environment != WHOLE and _counts(scope, row.environment):
             yield msgspec.msgpack.decode(row.document, type=Part)
     for conditions in _between(scope, period, known):
         yield gather(connection, conditions, scope.life)
@@ -73,7 +70,7 @@ def gather_days_by_quarter(connection: Connection, scope: Scope, period: Period)
     known = _known(connection, scope, period, _columns.quarters)
     found: Quarters = {}
     for row in known:
-        if row.environment != _WHOLE and _counts(scope, row.environment):
+        if row.environment != WHOLE and _counts(scope, row.environment):
             _add(found, msgspec.msgpack.decode(row.quarters, type=Quarters))
     for conditions in _between(scope, period, known):
         _add(found, gather_quarters(connection, conditions, scope.life))
@@ -87,7 +84,7 @@ def count_by_quarter(
     counts: dict[int, int] = {}
     known = _known(connection, scope, period, _columns.quarters)
     for row in known:
-        if row.environment != _WHOLE and _counts(scope, row.environment):
+        if row.environment != WHOLE and _counts(scope, row.environment):
             for quarter, values in msgspec.msgpack.decode(row.quarters, type=Quarters).items():
                 counts[quarter] = counts.get(quarter, 0) + int(values[0])
     return counts, list(_between(scope, period, known))
@@ -152,68 +149,3 @@ def rules_key(rules: Rules) -> str:
         *rules.idle_us,
     ]
     return hashlib.sha256(msgspec.json.encode(told, order="sorted")).hexdigest()[:16]
-
-
-# -- summing up --------------------------------------------------------------------------------------------------------
-
-
-def sum_up(database: Database, agent_id: int, rules: Rules, period: Period, *, wait_s: float) -> int:
-    """Sum up days of the period that are not summed up yet, the newest first, for about `wait_s` seconds.
-
-    Nothing is summed up while conversations wait to be examined. Returns how many days were.
-
-    Raises:
-        StoreException: somebody else has held the store's lock for `wait_s`, or it cannot be written to.
-    """
-    deadline, done = time.monotonic() + wait_s, 0
-    life = Lifecycle(rules, agent_id)
-    with database.read() as connection:
-        missing = _missing(connection, life, period)
-    for day in missing:
-        if time.monotonic() >= deadline:
-            break
-        with database.write(wait_s=wait_s) as connection:
-            if count_due(connection, most=1):
-                break
-            done += _sum_up_day(connection, life, day)
-    return done
-
-
-def _missing(connection: Connection, life: Lifecycle, period: Period) -> list[int]:
-    started = conversations.c.started_at_us
-    own = select(started).where(conversations.c.agent_id == life.agent_id)
-    first = connection.execute(own.order_by(started).limit(1)).scalar()
-    if first is None:
-        return []
-    days = period.days(life.now_us)
-    known = select(_columns.day).where(
-        _columns.agent_id == life.agent_id,
-        _columns.environment == _WHOLE,
-        _columns.rules == rules_key(life.rules),
-        _columns.day.between(days.start, days.stop - 1),
-    )
-    there = set(connection.execute(known).scalars())
-    return [day for day in reversed(days) if day >= first // DAY_US and day not in there]
-
-
-def _sum_up_day(connection: Connection, life: Lifecycle, day: int) -> bool:
-    """Sum up one day inside a `write` block; False if some of its conversations are not quiet yet."""
-    column = conversations.c
-    own = [column.agent_id == life.agent_id, column.started_at_us >= day * DAY_US]
-    own += [column.started_at_us < (day + 1) * DAY_US, column.is_deleted.is_(False)]
-    general, by_source = life.rules.idle_us
-    idle_us = case(by_source, value=column.source, else_=general) if by_source else general
-    quiet = select(func.max(insights.c.last_at_us + idle_us)).select_from(EXAMINED).where(*own)
-    quiet_at_us = connection.execute(quiet).scalar() or 0
-    if quiet_at_us > life.now_us:
-        return False
-    head = {"agent_id": life.agent_id, "day": day, "rules": rules_key(life.rules), "quiet_at_us": quiet_at_us}
-    rows = [{**head, "environment": _WHOLE, "quarters": b"", "document": b""}]
-    for environment in connection.execute(select(column.environment).where(*own).distinct()).scalars().all():
-        there = [*own, column.environment == environment]
-        quarters = msgspec.msgpack.encode(gather_quarters(connection, there, life))
-        document = msgspec.msgpack.encode(gather(connection, there, life))
-        rows.append({**head, "environment": environment, "quarters": quarters, "document": document})
-    connection.execute(delete(day_numbers).where(_columns.agent_id == life.agent_id, _columns.day == day))
-    connection.execute(day_numbers.insert(), rows)
-    return True
