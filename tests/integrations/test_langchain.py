@@ -229,6 +229,36 @@ async def test_a_graph_with_tools(way: str, model: Any, provider: Provider, reco
     assert ran["tools_used"]["parameters"] == {"order_id": "A-17"}
 
 
+def test_a_tracked_tool_that_pauses_its_graph_has_not_failed(recorded: Recording) -> None:
+    """`interrupt()` leaves the tool by an exception, which is no error; the second run has the answer."""
+    graphs = pytest.importorskip("langgraph.graph", reason="langgraph is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # older versions warn of their own parts
+        from langgraph.prebuilt import ToolNode
+    from langgraph.checkpoint.memory import InMemorySaver
+    from langgraph.types import Command, interrupt
+
+    agentsight_auto.instrument("langchain", "langgraph")
+
+    @tool
+    @track_action
+    def pay(amount: int) -> str:
+        """Pay."""
+        return f"paid {interrupt('sure?')}"
+
+    builder = graphs.StateGraph(graphs.MessagesState)
+    builder.add_node("tools", ToolNode([pay]))
+    builder.add_edge(graphs.START, "tools")
+    graph = builder.compile(checkpointer=InMemorySaver())
+    asked = {"name": "pay", "args": {"amount": 3}, "id": "1", "type": "tool_call"}
+    thread: Any = {"configurable": {"thread_id": "1"}}
+    with conversation("c"):
+        graph.invoke({"messages": [AIMessage("", tool_calls=[asked])]}, thread)
+        graph.invoke(Command(resume="yes"), thread)
+    told = [(action["action_name"], action["error_msg"], action["response"]) for action in recorded.actions()]
+    assert told == [("pay", None, None), ("pay", None, "paid yes")]
+
+
 def test_the_token_handler_counts_and_records_no_action(
     model: Any, provider: Provider, recorded: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
