@@ -123,5 +123,5 @@ def _warn_of_unknown(name: str) -> None:
         return
     _warned.add(name)
     nearest = difflib.get_close_matches(name[:60], _KNOWN_PARAMETERS, n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"the filters are {', '.join(KNOWN_FILTERS)}"
-    logger.warning("The filter %s is not known and was ignored; %s.", parameters.shown(name), hint)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"the filters are {', '.join(KNOWN_FILTERS)}."
+    logger.warning("The filter %s is not known and was ignored; %s", parameters.shown(name), hint)

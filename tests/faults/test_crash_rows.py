@@ -126,19 +126,17 @@ def test_c04_ends_without_flush(row: Row, tmp_path: Path, way: str) -> None:
     count = row.rounds(quick=200, full=10_000)
     if way == "older than the interval":
         count = min(count, 2_000)
-    slowest_s = 0.0
+    slowest_s = bare_s = 0.0
     lost = 0
     with fault_server() as server:
         ends = ENDS if row.is_full or way == "block left" else dict(list(ENDS.items())[2:3])
         for end, statement in ends.items():
-            program = f"""
-                record(sys.argv[1], "{end.replace(" ", "_")}", {count})
-                os.write(1, f"ended_at={{time.monotonic()}}\\n".encode())
-                {statement}
-            """
+            told = 'os.write(1, f"ended_at={time.monotonic()}\\n".encode())'
+            bare = rig.run(tmp_path, f"import httpx\n{told}\n{statement}", server=server)
+            bare_s = max(bare_s, _since(bare))
+            program = f'record(sys.argv[1], "{end.replace(" ", "_")}", {count})\n{told}\n{statement}'
             ended = rig.run(tmp_path, program, way, server=server, way=way)
-            left_s = time.monotonic() - float(ended.acknowledged.pop().partition("=")[2])
-            slowest_s = max(slowest_s, left_s)
+            slowest_s = max(slowest_s, _since(ended))
             assert "agentsight" not in ended.err.replace("agentsight_auto import", ""), ended.err
             rig.deliver_what_waits(tmp_path, server=server)
             lost += len(set(ended.acknowledged) - rig.served_texts(server).keys())
@@ -147,8 +145,17 @@ def test_c04_ends_without_flush(row: Row, tmp_path: Path, way: str) -> None:
     row.provoke(f"{len(ends)} ends after {count} calls over HTTP, {way}")
     row.figure("lost", asked="0", reached=f"{lost} of {len(ends) * count}", holds=lost == 0)
     row.figure("stored twice", asked="0", reached=doubled, holds=doubled == 0)
-    limit_s = 0.5 if row.is_full else 15.0
-    row.figure("exit with the server well", asked="≤ 0.5 s", reached=f"{slowest_s:.2f} s", holds=slowest_s <= limit_s)
+    row.figure(
+        "exit with the server well (of a program that records nothing)",
+        asked="≤ 0.5 s",
+        reached=f"{slowest_s:.2f} s ({bare_s:.2f} s)",
+        holds=slowest_s <= (0.5 + bare_s if row.is_full else 15.0),
+    )
+
+
+def _since(ended: rig.Ended) -> float:
+    """Return how many seconds ago the program came to its last statement, which its end has followed."""
+    return time.monotonic() - float(ended.acknowledged.pop().partition("=")[2])
 
 
 def test_c01_power_loss(row: Row) -> None:
