@@ -12,9 +12,9 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, overload
 
 import wrapt
 
@@ -32,6 +32,27 @@ OFF, WAITING, ACTIVE, SKIPPED = "off", "waiting for its import", "active", "skip
 
 TOKEN_HANDLERS = {"langchain": "langchain", "llamaindex": "llama_index"}
 """Values of ``AGENTSIGHT_TOKEN_HANDLER_TYPE`` and the integrations that they mean."""
+
+
+class Statuses(Sequence[Status]):
+    """The state of some integrations, as it is whenever it is looked at: to ask for versions takes milliseconds."""
+
+    def __init__(self, read: Callable[[Integration], Status], integrations: Sequence[Integration]) -> None:
+        self._read = read
+        self._integrations = integrations
+
+    @overload
+    def __getitem__(self, index: int) -> Status: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Status]: ...
+    def __getitem__(self, index: int | slice) -> Status | Sequence[Status]:
+        """Return one, or some."""
+        chosen = self._integrations[index]
+        return self._read(chosen) if isinstance(chosen, Integration) else Statuses(self._read, chosen)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._integrations)
 
 
 class Registry:
@@ -91,9 +112,9 @@ class Registry:
         """Return every integration with its state, the version found, and why it was skipped."""
         return [self._status(integration) for integration in self.catalogue.values()]
 
-    def status_of(self, names: Iterable[str]) -> list[Status]:
-        """Return the state of some integrations, in the order of their names' list."""
-        return [self._status(self.catalogue[name]) for name in names]
+    def statuses(self, names: Iterable[str]) -> Statuses:
+        """Return the states of some integrations, to be looked at later and again."""
+        return Statuses(self._status, [self.catalogue[name] for name in names])
 
     def active(self) -> list[str]:
         """Return the names of what is installed or waits for its import."""
@@ -179,14 +200,15 @@ def instrument(
     exclude: Iterable[str] = (),
     capture_messages: bool | None = None,
     implicit_conversations: bool | None = None,
-) -> list[Status]:
+) -> Statuses:
     """Let the libraries that are imported, now or later, record by themselves.
 
     Without names all are installed that record by default; see docs/integrations.md for the list. Imports none of
     them. Calling it again adds to what is installed.
 
     Returns:
-        What became of each so far: ``active``, ``waiting for its import`` or ``skipped``, with version and reason.
+        What became of each, as it stands whenever it is looked at: ``active``, ``waiting for its import`` or
+        ``skipped``, with version and reason.
 
     Args:
         names: integrations to install, by name.
@@ -202,7 +224,7 @@ def instrument(
     options.change(capture_messages=capture_messages, implicit_conversations=implicit_conversations)
     options.records_tokens_alone.difference_update(chosen)
     default.install(chosen)
-    return default.status_of(chosen)
+    return default.statuses(chosen)
 
 
 def uninstrument(*names: str) -> None:
