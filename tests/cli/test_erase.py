@@ -14,6 +14,7 @@ from agentsight_auto.deliver.rejected import Rejected, RejectedEvent
 from agentsight_auto.events import AttachmentRef, ConversationStarted, Message, encode_event
 from agentsight_auto.exceptions import InvalidQueryException, NotFoundException
 from agentsight_auto.store.attachments import AttachmentFolder
+from tests.deliver.support import eventually
 
 from .support import Cli
 
@@ -159,7 +160,7 @@ def test_retention_works_by_itself_while_something_is_recorded(home: Path) -> No
     new.get_or_create_conversation("new")
     new.track_human_message("hello")
     new.send_tracked_data()
-    assert hits(home) == []
+    assert eventually(lambda: hits(home) == [])
 
 
 def test_the_manager_erases_and_refuses_what_it_cannot_read(home: Path) -> None:

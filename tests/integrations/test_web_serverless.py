@@ -101,7 +101,7 @@ def test_errors_pass_and_are_the_outcome(recorded: Recording) -> None:
 def test_what_was_recorded_is_delivered_before_the_handler_returns(runtime: Runtime) -> None:
     """Also by a call that names no conversation: the process may be frozen after it."""
 
-    @serverless_handler()
+    @serverless_handler(flush_s=20)
     def handler(event: Any, context: Any) -> None:
         scope = current_conversation()
         if scope is not None:
