@@ -244,6 +244,7 @@ def test_c16_damaged_store(row: Row, tmp_path: Path, damage: str) -> None:
     """A damaged store harms no caller and nothing is deleted; new events wait or arrive."""
     row.has_damaged_store = True
     rig.run(tmp_path, "record('block left', 'old', 60)")
+    rig.deliver_what_waits(tmp_path)  # the end of a process begins no batch after its first moments
     before = rig.stored_texts(tmp_path)
     assert len(before) == 60
     kept_bytes = (tmp_path / "agentsight.db").stat().st_size
@@ -254,14 +255,15 @@ def test_c16_damaged_store(row: Row, tmp_path: Path, damage: str) -> None:
     assert ended.returncode == 0, ended.err
     assert len(ended.acknowledged) == 60
     found = rig.doctor(tmp_path)
-    waiting = found["outbox"]["events"]
     try:
-        arrived = len(set(ended.acknowledged) & rig.stored_texts(tmp_path).keys())
+        stored = set(ended.acknowledged) & rig.stored_texts(tmp_path).keys()
     except (sqlite3.Error, OSError):
-        arrived = 0
-    safe = waiting >= 60 or arrived == 60
+        stored = set()
+    segments = [parse(path.read_bytes()).records for path in (tmp_path / "outbox").glob("*-*/*.segment")]
+    outbox = b"\n".join(line for lines in segments for line in lines).decode()
+    missing = [text for text in ended.acknowledged if text not in stored and f'"{text}"' not in outbox]
     row.provoke(f"store: {damage}")
-    row.figure("new events lost", asked="0", reached=0 if safe else f"waiting {waiting}, arrived {arrived}", holds=safe)
+    row.figure("new events lost", asked="0", reached=len(missing), holds=not missing)
     store = tmp_path / "agentsight.db"
     deleted = store.is_file() and store.stat().st_size < kept_bytes // 2 - 4096
     row.figure("store deleted", asked="never", reached="yes" if deleted else "no", holds=not deleted)
@@ -271,10 +273,16 @@ def test_c16_damaged_store(row: Row, tmp_path: Path, damage: str) -> None:
         reached=f"{took_s:.1f} s",
         holds=took_s <= (6 if row.is_full else 30),
     )
-    told = (
-        any("store" in p["what"].lower() or "database" in p["what"].lower() for p in found["problems"]) or arrived == 60
+    told = any("store" in p["what"].lower() or "database" in p["what"].lower() for p in found["problems"])
+    if not told:  # the bytes may lie where SQLite keeps nothing: then the store takes everything
+        rig.deliver_what_waits(tmp_path)
+        told = set(ended.acknowledged) <= rig.stored_texts(tmp_path).keys()
+    row.figure(
+        "doctor names it, or it does no harm",
+        asked="yes",
+        reached="yes" if told else found["problems"],
+        holds=told,
     )
-    row.figure("doctor names it", asked="yes", reached="yes" if told else found["problems"], holds=told)
 
 
 def test_c17_two_processes_one_store(row: Row, tmp_path: Path) -> None:
