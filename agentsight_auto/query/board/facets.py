@@ -22,7 +22,7 @@ from agentsight_auto.query.parameters import each
 from agentsight_auto.store.schema import agents, conversation_actions, conversations
 from agentsight_auto.store.schema_insights import insights
 
-MOST_COUNTED = 50_000
+MOST_COUNTED = 30_000
 _MOST_VALUES = 30
 _PARAMETERS = {
     "environment": "environment", "source": "source", "device": "device", "language": "language", "country": "country",
