@@ -8,9 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from agentsight_auto import _guard, _runtime
 from agentsight_auto.testing import Recording, recording
+
+settings.register_profile("suite", deadline=None)  # a busy machine is no failure
+settings.load_profile("suite")
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 
