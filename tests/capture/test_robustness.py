@@ -443,7 +443,7 @@ def test_a_log_handler_that_records_does_not_hang(runtime: Runtime, monkeypatch:
             thread.start()
             thread.join(5)
 
-    handler = Recorder()
+    handler = Recorder(logging.WARNING)
     logging.getLogger("agentsight_auto").addHandler(handler)
     try:
         assert runtime.settings.durability == "process"

@@ -118,7 +118,7 @@ def test_the_end_of_the_process_begins_no_batch_late(make_pipeline: MakePipeline
     pipeline = make_pipeline(destination)
     lines = make_lines(4 * BATCH_EVENTS)
     for line in lines:
-        pipeline.append(line)
+        pipeline.hold("chat", line)  # so that nothing is under way before the end
     pipeline.end_with_process(1.9)
     assert destination.ids == ids_of(lines[:BATCH_EVENTS])
     assert pipeline.report().pending == 3 * BATCH_EVENTS

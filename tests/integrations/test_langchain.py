@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import httpx
 import pytest
 
 import agentsight_auto
@@ -42,9 +43,16 @@ def _instrumented(request: Any) -> None:
 
 @pytest.fixture
 def model(provider: Provider) -> Any:
-    """A chat model at the provider."""
+    """A chat model at the provider; no connection of it outlives its test's event loop."""
+    limits = httpx.Limits(max_keepalive_connections=0)
     return langchain_openai.ChatOpenAI(
-        model="gpt-4o-mini", base_url=f"{provider.url}/v1", api_key="k", temperature=0, max_retries=1
+        model="gpt-4o-mini",
+        base_url=f"{provider.url}/v1",
+        api_key="k",
+        temperature=0,
+        max_retries=1,
+        http_client=httpx.Client(limits=limits),
+        http_async_client=httpx.AsyncClient(limits=limits),
     )
 
 

@@ -29,10 +29,11 @@ REQUESTS = 60
 CONVERSATIONS = 20
 APP = """
 import os
-from agentsight_auto import conversation, current_conversation, track_action
+from agentsight_auto import conversation, current_conversation, flush, track_action
 
 with conversation("at-import") as chat:  # with --preload: recorded, and the worker thread started, before the fork
     chat.track_human_message("loaded")
+flush(30)  # a fork waits half a second for a transaction; a busy machine may need longer for the first one
 
 @track_action
 def tool(number):
