@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, literal, or_, select
 
 from agentsight_auto.exceptions import InvalidQueryException, NotFoundException
 from agentsight_auto.query.filter_values import read_ordering
@@ -34,6 +34,7 @@ _ORDERABLE: Mapping[str, ColumnElement[Any]] = {
     "language": conversations.c.language,
 }
 _NEVER_NULL = frozenset({"started_at", "id", "is_marked"})
+_WITH_IDS = select(conversations).where(conversations.c.id.in_(bindparam("ids", expanding=True)))
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,7 @@ def _bound(
 
 
 def _rows(connection: Connection, ids: Sequence[int]) -> list[Row[Any]]:
-    rows = {row.id: row for row in connection.execute(select(conversations).where(conversations.c.id.in_(ids)))}
+    rows = {row.id: row for row in connection.execute(_WITH_IDS, {"ids": ids})}
     return [rows[row_id] for row_id in ids]
 
 

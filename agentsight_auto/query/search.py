@@ -30,7 +30,7 @@ _TRIGRAMS = 3
 _MOST_COMPARED = 24
 _SAMPLE = 48
 
-_NEWEST = "SELECT rowid FROM {0} WHERE {0} MATCH ? ORDER BY rowid DESC LIMIT ?"
+_NEWEST = "SELECT {1}, total(1), min(rowid) FROM (SELECT rowid FROM {0} WHERE {0} MATCH ? ORDER BY rowid DESC LIMIT ?)"
 _HIGHEST = {
     "message_search": "SELECT max(id) FROM search_documents",
     **dict.fromkeys(NAME_TABLES, "SELECT max(id) FROM conversations"),
@@ -92,30 +92,28 @@ def _candidates(connection: Connection, table: str, agent_id: int, needle: str, 
     trigrams = list(dict.fromkeys(folded[place : place + 3] for place in range(len(folded) - 2)))[:_MOST_COMPARED]
     if not trigrams or "\0" in needle or not can_search(connection, agent_id):
         return None
-    shares = {trigram: _share(connection, table, _match([trigram])) for trigram in trigrams}
-    if 0.0 in shares.values():
+    highest = int(connection.exec_driver_sql(_HIGHEST[table]).scalar() or 0)
+    numbers = dict(
+        zip(trigrams, _numbers(connection, table, [_match([one]) for one in trigrams], highest), strict=True)
+    )
+    if 0.0 in numbers.values():
         return set()
-    match = _match(sorted(trigrams, key=shares.__getitem__)[:_TRIGRAMS])
-    if _share(connection, table, match) * _highest(connection, table) > most:
+    match = _match(sorted(trigrams, key=numbers.__getitem__)[:_TRIGRAMS])
+    if _numbers(connection, table, [match], highest)[0] > most:
         return None
     together = f"SELECT json_group_array(pk) FROM ({_FOUND[table]})"  # noqa: S608 - one text instead of many rows
     found = msgspec.json.decode(connection.exec_driver_sql(together, (match, most + 1)).scalar_one(), type=list[int])
     return None if len(found) > most else set(found)
 
 
-def _share(connection: Connection, table: str, match: str) -> float:
-    """Return which part of all documents matches, told from the newest that do."""
-    newest = connection.exec_driver_sql(_NEWEST.format(table), (match, _SAMPLE)).scalars().all()
-    if not newest:
-        return 0.0
-    highest = max(_highest(connection, table), 1)
-    if len(newest) < _SAMPLE:
-        return len(newest) / highest
-    return len(newest) / max(highest - int(newest[-1]) + 1, 1)
-
-
-def _highest(connection: Connection, table: str) -> int:
-    return int(connection.exec_driver_sql(_HIGHEST[table]).scalar() or 0)
+def _numbers(connection: Connection, table: str, matches: Sequence[str], highest: int) -> list[float]:
+    """Return how many documents match each, told from the newest that do, with one statement."""
+    together = " UNION ALL ".join(_NEWEST.format(table, place) for place in range(len(matches)))
+    told = connection.exec_driver_sql(together, tuple(value for match in matches for value in (match, _SAMPLE)))
+    return [
+        number if number < _SAMPLE else number * highest / max(highest - oldest + 1, 1)
+        for _, number, oldest in sorted(told.all())
+    ]
 
 
 def _match(trigrams: Sequence[str]) -> str:
