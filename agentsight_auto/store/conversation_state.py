@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from agentsight_auto.events import AnyEvent, ConversationEnded, ConversationStarted, Message
+from agentsight_auto.store import known_at
 from agentsight_auto.store.metadata_index import encode_json
 from agentsight_auto.store.summary import Summary
 
@@ -58,7 +59,7 @@ class ConversationState:
             self.pk = row["id"]
             self.fields = {field: row[field] for field in FIELDS}
             self.metadata = msgspec.json.decode(row["metadata"]) if row["metadata"] is not None else None
-            self.known_at = msgspec.json.decode(row["known_at"])
+            self.known_at = known_at.decode(row["known_at"], self.fields, self.metadata)
             self.started_at_us, self.ended_at_us = row["started_at_us"], row["ended_at_us"]
             self.is_used, self.error = bool(row["is_used"]), row["error"]
             self.place = (row["geo_city"], row["geo_country"], row["geo_timezone"])
@@ -133,7 +134,7 @@ class ConversationState:
 
     def known_at_json(self) -> str:
         """Return ``known_at`` as it is stored."""
-        return encode_json(dict(sorted(self.known_at.items()))).decode()
+        return known_at.encode(self.known_at, self.fields, self.metadata)
 
     def metadata_json(self) -> str | None:
         """Return the metadata document as it is stored."""

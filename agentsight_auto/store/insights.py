@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 200
 """Conversations examined with one set of statements."""
+_due_pk = insights_due.c.conversation_pk
 _READ_CHARACTERS = 4000
 """Of a message or of arguments; what follows changes none of the numbers by much."""
 _READ = (
@@ -51,27 +52,30 @@ def count_due(connection: Connection, *, most: int = 1_000_000) -> int:
 
 
 def settle(database: Database, *, most: int = 2000, wait_s: float = LOCK_WAIT_S) -> int:
-    """Examine up to `most` conversations that are due, the newest first, and return how many are still due.
+    """Examine the newest conversations that are due, up to `most`, and return how many are still due.
+
+    The oldest of them comes first: rows that are stored in order fill their pages.
 
     Raises:
         StoreException: somebody else has held the store's lock for `wait_s`, or it cannot be written to.
     """
-    while most > 0:
-        with database.read() as connection:
-            if not count_due(connection, most=1):
-                return 0
+    with database.read() as connection:
+        newest = select(_due_pk).order_by(_due_pk.desc()).limit(most).subquery()
+        first = connection.execute(select(func.min(newest.c.conversation_pk))).scalar()
+    while first is not None and most > 0:
         with database.write(wait_s=wait_s) as connection:
-            pks = _take_due(connection, min(most, _AT_ONCE))
+            pks = _take_due(connection, first, min(most, _AT_ONCE))
             examine(connection, pks)
+        if len(pks) < _AT_ONCE:
+            break
         most -= _AT_ONCE
     with database.read() as connection:
         return count_due(connection)
 
 
-def _take_due(connection: Connection, most: int) -> list[int]:
-    column = insights_due.c.conversation_pk
-    pks = list(connection.execute(select(column).order_by(column.desc()).limit(most)).scalars())
-    connection.execute(delete(insights_due).where(column.in_(pks)))
+def _take_due(connection: Connection, first: int, most: int) -> list[int]:
+    pks = list(connection.execute(select(_due_pk).where(_due_pk >= first).order_by(_due_pk).limit(most)).scalars())
+    connection.execute(delete(insights_due).where(_due_pk.in_(pks)))
     return pks
 
 

@@ -87,7 +87,7 @@ conversations = Table(
     Column("geo_city", Text),
     Column("geo_country", Text, comment="ISO 3166-1 alpha-2"),
     Column("geo_timezone", Text, comment="IANA name"),
-    Column("known_at", Text, nullable=False, server_default="{}", comment="JSON: capture time per field, see ingest"),
+    Column("known_at", Text, nullable=False, server_default="{}", comment="JSON: capture time per field, see known_at"),
     # The summary, see `summary`: kept by ingest, made anew by `summaries.rebuild`.
     _count("message_count"),
     _count("action_count"),
@@ -129,8 +129,16 @@ conversations = Table(
             "has_messages",
             "has_action",
             "has_feedback",
-            "is_marked",
         )
+    ),
+    Index(  # what is not marked is nearly all
+        "ix_conversations_is_marked",
+        "agent_id",
+        "is_marked",
+        "started_at_us",
+        "id",
+        "is_deleted",
+        sqlite_where=text("is_marked = 1"),
     ),
     Index("ix_conversations_deleted", "agent_id", "id", sqlite_where=text("is_deleted = 1")),
     Index(

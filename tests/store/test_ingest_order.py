@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +21,8 @@ from agentsight_auto.events import (
     Message,
     TokenUsage,
 )
+from agentsight_auto.store import known_at
+from agentsight_auto.store.conversation_state import FIELDS
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.ingest import ingest
 
@@ -88,3 +92,25 @@ def test_any_order_and_any_repetition_stores_the_same(
         answers = ingest(shared, arriving[begin:end], agent=shuffled)
         assert {answer.status for answer in answers} <= {"stored", "duplicate"}
     assert everything(shared, shuffled) == everything(shared, straight)
+
+
+_names = st.sampled_from([*FIELDS, "error", "metadata", *(f"metadata.{word}" for word in "abc")])
+_fields = st.fixed_dictionaries(dict.fromkeys(FIELDS, _maybe))
+
+
+@given(known=st.dictionaries(_names, st.integers(-1, 3)), fields=_fields, metadata=_metadata)
+def test_moments_are_read_back_as_they_were(
+    known: dict[str, int], fields: dict[str, str | None], metadata: dict[str, Any] | None
+) -> None:
+    """Whatever is known of whatever has a value, the short form of `known_at` says the same; so does the long form."""
+    short = known_at.encode(known, fields, metadata)
+    assert known_at.decode(short, fields, metadata) == known
+    assert known_at.encode(dict(reversed(known.items())), fields, metadata) == short
+    assert known_at.decode(json.dumps(known), fields, metadata) == known
+
+
+def test_what_is_known_of_one_moment_is_written_once() -> None:
+    """A conversation described by one event keeps one moment, and names what nobody told."""
+    fields = {**dict.fromkeys(FIELDS), "customer_id": "mia", "device": "mobile", "environment": "development"}
+    known = dict.fromkeys(("customer_id", "device", "metadata.plan"), T0_US)
+    assert known_at.encode(known, fields, {"plan": "pro"}) == f'{{"*":{T0_US},"environment":null}}'
