@@ -152,6 +152,34 @@ def test_members_that_are_all_old_are_found_beyond_the_window(backend: EmbeddedB
     assert answer["count"] == 20
 
 
+def test_few_candidates_are_looked_into_until_a_page_is_full(backend: EmbeddedBackend) -> None:
+    """Newer conversations that have all three letters of it, but not the word, hide none that has it."""
+    decoys = [said(number, "ebr zeb bra") for number in range(10, 210)]
+    backend.ingest([*decoys, *(said(number, "zebra") for number in range(8))])
+    assert texts(backend, message_contains="zebra") == [f"c{number}" for number in range(7, -1, -1)]
+
+
+@pytest.mark.parametrize("probe", [0.0, 1e9], ids=["asking each row", "with sets of members"])
+@pytest.mark.parametrize("word", [{}, {"message_contains": "hello"}])
+def test_pages_by_number_are_the_same_on_every_way(
+    backend: EmbeddedBackend, probe: float, word: dict[str, str]
+) -> None:
+    """Whether each row on the way is asked, or looked for in sets of all members, the same rows are on a page."""
+    events: list[AnyEvent] = [said(number, "hello") for number in range(40)]
+    for number in range(0, 40, 3):
+        at_us = T0_US + number * 1_000_000
+        events.append(Feedback(ids.next(at_us), f"c{number}", at_us, "negative"))
+    backend.ingest(events)
+    filters = {"feedback_sentiment": "negative", **word}
+    found: list[str] = []
+    with mock.patch.multiple(plan, _FEW=1, _SOME_ALONE=2, _SOME=2), mock.patch.object(pages, "_PROBE", probe):
+        for number in range(1, 6):
+            page = backend.fetch_conversations(page=number, page_size=3, filters=filters)
+            assert page["count"] == 14
+            found += [shape["conversation_id"] for shape in page["results"]]
+    assert found == [f"c{number}" for number in range(39, -1, -3)]
+
+
 def test_a_count_is_remembered_until_something_is_written(backend: EmbeddedBackend, database: Database) -> None:
     """The second count reads no conversation; any write, also another agent's, makes it void."""
     backend.ingest([said(number, "zebra") for number in range(4)])
