@@ -77,8 +77,8 @@ class ConversationState:
     def add(self, event: AnyEvent) -> None:
         """Take in one event that is not stored yet."""
         self._see(event.at_us)
-        if type(event) is Message:  # by far the most frequent kind
-            self.summary.add(event)
+        if isinstance(event, Message):  # by far the most frequent kind
+            self.summary.add_message(event.sender, event.at_us)
             self.is_touched = True
         elif isinstance(event, ConversationStarted):
             self._describe(event)
