@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Table, exc
 from agentsight_auto.events import Action, Answer, AnyEvent, Attachments, Button, Feedback, Message, TokenUsage
 from agentsight_auto.store import event_rows, insights, search_index, summaries
 from agentsight_auto.store.action_names import name_actions
-from agentsight_auto.store.bulk import insert_rows, next_id, rows_among
+from agentsight_auto.store.bulk import driver, insert_rows, next_id, rows_among
 from agentsight_auto.store.conversation_rows import load_states, write_states
 from agentsight_auto.store.conversation_state import ConversationState
 from agentsight_auto.store.database import Database, agent_row_id
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _UNSTORABLE = (ValueError, TypeError, OverflowError, AttributeError, RecursionError, MsgspecError)
 """What a value that is not what its type says leads to, here and in the driver (UnicodeEncodeError is a ValueError)."""
+
+_UNSTORED = (*_UNSTORABLE, exc.DBAPIError, sqlite3.Error)
 
 _TABLES: dict[type, Table] = {
     Message: messages,
@@ -66,7 +68,7 @@ def ingest(
         return _whole(settled)
     try:
         return _ingest(database, agent, geo, settled, checked, _Batch.store)
-    except (*_UNSTORABLE, exc.DBAPIError) as error:
+    except _UNSTORED as error:
         _reason(error)
     return _ingest(database, agent, geo, settled, checked, _Batch.store_each)
 
@@ -92,7 +94,7 @@ def ingest_within(
     try:
         with connection.begin_nested():
             answers = _answer(batch, settled, checked, _Batch.store)
-    except (*_UNSTORABLE, exc.DBAPIError) as error:
+    except _UNSTORED as error:
         _reason(error)
         answers = _answer(batch, settled, checked, _Batch.store_each)
     search_index.catch_up(connection)
@@ -132,8 +134,8 @@ def _whole(answers: list[Answer | None]) -> list[Answer]:
 
 def _reason(error: Exception) -> str:
     """Say why an event cannot be stored; raises the error again if the store, not the event, is to blame."""
-    if isinstance(error, exc.DBAPIError):
-        original = error.orig
+    if isinstance(error, (exc.DBAPIError, sqlite3.Error)):
+        original = error.orig if isinstance(error, exc.DBAPIError) else error
         is_about_values = isinstance(original, (sqlite3.IntegrityError, sqlite3.DataError))
         if not is_about_values and "binding parameter" not in str(original):
             raise error
@@ -177,7 +179,7 @@ class _Batch:
         try:
             with self.connection.begin_nested():
                 return self.store([checked])[0]
-        except (*_UNSTORABLE, exc.DBAPIError) as error:
+        except _UNSTORED as error:
             return Answer(checked[1].id, "rejected", _reason(error))
 
     def _tell_apart(self, events: Sequence[_Checked]) -> tuple[list[Answer], list[_Checked]]:
@@ -208,8 +210,8 @@ class _Batch:
         found: dict[Table, set[bytes]] = {}
         for table, event_ids in asked.items():
             latest = f"SELECT max(event_id) FROM {table.name} WHERE agent_id = ?"  # noqa: S608
-            highest = self.connection.exec_driver_sql(latest, (self.agent_id,)).scalar() or b""
-            known = [event_id for event_id in event_ids if event_id <= highest]
+            (highest,) = driver(self.connection).execute(latest, (self.agent_id,)).fetchone()
+            known = [event_id for event_id in event_ids if highest is not None and event_id <= highest]
             found[table] = self._known_among(table, known) if known else set()
         return found
 
