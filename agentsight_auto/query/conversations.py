@@ -252,6 +252,6 @@ def _rows_by(
     """Return the rows that belong to `keys`, grouped by a column, with one statement."""
     grouped: defaultdict[int, list[Row[Any]]] = defaultdict(list)
     if keys:
-        for row in connection.execute(statement, {"keys": keys}):
+        for row in connection.execute(statement, {"keys": keys}).all():
             grouped[getattr(row, group)].append(row)
     return grouped

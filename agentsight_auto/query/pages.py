@@ -15,9 +15,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, literal, or_, select
 
 from agentsight_auto.exceptions import InvalidQueryException, NotFoundException
+from agentsight_auto.query.expressions import known_ids
 from agentsight_auto.query.filter_values import read_ordering
 from agentsight_auto.query.parameters import read_text, unreadable
 from agentsight_auto.query.plan import WINDOW, Ways
@@ -33,6 +34,10 @@ _ORDERABLE: Mapping[str, ColumnElement[Any]] = {
     "is_marked": conversations.c.is_marked,
     "language": conversations.c.language,
 }
+_SAMPLE = 1_000
+"""So many rows are asked to tell how soon others are met."""
+_PROBE = 1.8
+"""What asking one row costs more than looking for it in a set, in ids that are put into the set meanwhile."""
 _NEVER_NULL = frozenset({"started_at", "id", "is_marked"})
 _WITH_IDS = select(conversations).where(conversations.c.id.in_(bindparam("ids", expanding=True)))
 
@@ -164,7 +169,10 @@ def fetch_page(
     first = offset if place is None else 0
     query = select(conversations.c.id).where(*beyond).order_by(*ordering.clauses(backwards=backwards))
     if first:
-        ids = connection.execute(query.where(*ways.skip).limit(size + 1).offset(first)).scalars().all()
+        conditions = ways.walk if ways.skip is None or _is_met_sooner(connection, query, ways, first) else ways.skip
+        ids = connection.execute(query.where(*conditions).limit(size + 1).offset(first)).scalars().all()
+    elif ways.is_sorted and ways.probes:
+        ids = _sorted_ids(connection, query, ways, size + 1)
     else:
         ids = _first_ids(connection, query.limit(size + 1), ways, ordering, size=size, backwards=backwards)
     if not ids and first:
@@ -181,6 +189,31 @@ def fetch_page(
         next=Place(ordering, False, *ordering.key(rows[-1])) if has_next else None,
         previous=Place(ordering, True, *ordering.key(rows[0])) if has_previous else None,
     )
+
+
+def _is_met_sooner(connection: Connection, query: Select[Any], ways: Ways, first: int) -> bool:
+    """Tell whether asking each row until `first` are met takes less than a set of all members, told from some rows."""
+    has_all = and_(*ways.probes).label("has_all")
+    some = query.with_only_columns(has_all).where(*ways.own).limit(_SAMPLE).subquery()
+    share = float(connection.execute(select(func.avg(some.c.has_all))).scalar() or 0.0)
+    number = int(connection.execute(select(func.max(conversations.c.id))).scalar() or 0)
+    return _PROBE * first < share * share * number  # first / share rows are asked, share * number are in the set
+
+
+def _sorted_ids(connection: Connection, query: Select[Any], ways: Ways, most: int) -> list[int]:
+    """Return the first ids of few candidates, which are sorted, and looked into until there are enough."""
+    found: list[int] = []
+    start, number = 0, 4 * most
+    while len(found) < most:
+        candidates = query.where(*ways.own).offset(start).limit(number)
+        portion = connection.execute(candidates).scalars().all()
+        asked = select(conversations.c.id).where(conversations.c.id.in_(known_ids(portion)), *ways.probes)
+        passed = set(connection.execute(asked).scalars().all())
+        found += [row_id for row_id in portion if row_id in passed]
+        if len(portion) < number:
+            break
+        start, number = start + number, 8 * number
+    return found[:most]
 
 
 def _first_ids(
@@ -209,7 +242,7 @@ def _bound(
 
 
 def _rows(connection: Connection, ids: Sequence[int]) -> list[Row[Any]]:
-    rows = {row.id: row for row in connection.execute(_WITH_IDS, {"ids": ids})}
+    rows = {row.id: row for row in connection.execute(_WITH_IDS, {"ids": ids}).all()}
     return [rows[row_id] for row_id in ids]
 
 

@@ -21,10 +21,8 @@ from agentsight_auto.store.schema import conversations
 
 WINDOW = 10_000
 """So many conversations are walked through for a page before another way is taken."""
-_FEW_TEXTS = 500
-"""So many rows whose messages have to be read are looked up and sorted."""
 _FEW = 2_000
-"""So many others."""
+"""So many candidates are looked up and sorted, and looked into in that order."""
 _SOME_ALONE = 8_000
 """So many candidates are fetched to tell few from many; what has more is soon met by walking."""
 _SOME = 20_000
@@ -37,8 +35,8 @@ _TOGETHER = 100_000
 """So many are fetched of each of several conditions to count what they have in common."""
 _RARE_ROWS = (2_000, 20_000)
 """The index of a value that so many rows have may lead; the smaller number is looked for first."""
-MOST_COUNTED = 100_000
-"""The same for texts that are counted: reading so many conversations takes as long as reading all messages once."""
+MOST_COUNTED = 400_000
+"""The same for texts that are counted; more take as long as reading all messages, and their ids too much memory."""
 
 
 class Exact(NamedTuple):
@@ -74,14 +72,22 @@ class Ways(NamedTuple):
     """The same conditions for each way to a page."""
 
     own: list[Condition]
-    """What the row itself has to fulfil, for walking: without the members."""
-    walk: list[Condition]
-    skip: list[Condition]
-    """For walking far, where each member is better looked up in a set of all ids."""
-    gather: list[Condition] | None
+    """What the row itself has to fulfil: without the probes."""
+    probes: list[Condition]
+    """What the members ask of each row that is met."""
+    skip: list[Condition] | None = None
+    """For walking far, with members looked up in sets of all ids; None where asking each row is as good."""
+    gather: list[Condition] | None = None
     """For looking up the members and sorting them, where walking may find too few; None where it cannot."""
     few: list[Condition] | None = None
     """For looking up all candidates, where they are known."""
+    is_sorted: bool = False
+    """Whether `own` leads to so few candidates that they are sorted; else to the rows in their order."""
+
+    @property
+    def walk(self) -> list[Condition]:
+        """Return all conditions, for walking through the rows and asking each."""
+        return [*self.own, *self.probes]
 
 
 def plan_page(connection: Connection, asked: Asked) -> Ways:
@@ -89,19 +95,22 @@ def plan_page(connection: Connection, asked: Asked) -> Ways:
     exact = _SOME if _is_several(asked) else _SOME_ALONE
     ids, members = _candidates(connection, asked, _Limits(_SOME_ROWS, exact, _SOME_TEXTS))
     probes = [member.probe for member in members]
-    few = _FEW if all(member.is_exact for member in members) else _FEW_TEXTS
-    found = [conversations.c.id.in_(known_ids(ids or ())), *_checks(asked), *probes]
-    if ids is not None and len(ids) <= few:
-        return Ways(found, found, found, None, found)
-    own = _leading(connection, asked)
     if ids is not None:
-        own = [*own, unindexed(conversations.c.id).in_(known_ids(ids))]
-        return Ways(own, [*own, *probes], [*own, *probes], None, found)
+        known = known_ids(ids)
+        found = [conversations.c.id.in_(known), *_checks(asked)]
+        if len(ids) <= _FEW:
+            return Ways(found, probes, few=[*found, *probes], is_sorted=True)
+        own = [*_leading(connection, asked), unindexed(conversations.c.id).in_(known)]
+        return Ways(own, probes, few=[*found, *probes])
+    own = _leading(connection, asked)
     if not members:
-        return Ways(own, own, own, None)
-    skip = [*own, *(unindexed(conversations.c.id).in_(member.subquery) for member in members)]
+        return Ways(own, probes)
+    skip = [
+        *own,
+        *(unindexed(conversations.c.id).in_(each.subquery) if each.is_exact else each.probe for each in members),
+    ]
     gather = [*_checks(asked), *(conversations.c.id.in_(member.subquery) for member in members)]
-    return Ways(own, [*own, *probes], skip, gather)
+    return Ways(own, probes, skip if any(member.is_exact for member in members) else None, gather)
 
 
 def plan_all(connection: Connection, asked: Asked) -> list[Condition]:

@@ -19,8 +19,7 @@ from agentsight_auto.query.expressions import unindexed
 from agentsight_auto.query.texts import contains
 from agentsight_auto.store.schema import conversation_actions, conversations, messages
 from agentsight_auto.store.schema_spans import actions
-from agentsight_auto.store.search_index import progress
-from agentsight_auto.store.search_tables import NAME_TABLES, can_search
+from agentsight_auto.store.search_tables import NAME_TABLES, read_extent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,10 +30,6 @@ _MOST_COMPARED = 24
 _SAMPLE = 48
 
 _NEWEST = "SELECT {1}, total(1), min(rowid) FROM (SELECT rowid FROM {0} WHERE {0} MATCH ? ORDER BY rowid DESC LIMIT ?)"
-_HIGHEST = {
-    "message_search": "SELECT max(id) FROM search_documents",
-    **dict.fromkeys(NAME_TABLES, "SELECT max(id) FROM conversations"),
-}
 _FOUND = {
     "message_search": "SELECT d.conversation_pk AS pk FROM message_search AS s "
     "JOIN search_documents AS d ON d.id = s.rowid WHERE s.message_search MATCH ? LIMIT ?",
@@ -44,11 +39,14 @@ _FOUND = {
 
 def candidates_by_words(connection: Connection, agent_id: int, needle: str, most: int) -> set[int] | None:
     """Return the conversations in which `needle` can be said, at most `most`; what actions say is not among it."""
-    found = _candidates(connection, "message_search", agent_id, needle, most)
+    extent = read_extent(connection, agent_id)
+    if extent is None:
+        return None
+    found = _candidates(connection, "message_search", extent.last_document, needle, most)
     if found is None:
         return None
     column = messages.c
-    said = (column.id > progress(connection).message_id, contains(column.content, needle))
+    said = (column.id > extent.message_id, contains(column.content, needle))
     tail = select(column.conversation_pk).where(*said, unindexed(column.agent_id) == agent_id)
     return _at_most(found.union(connection.execute(tail).scalars()), most)
 
@@ -57,15 +55,18 @@ def candidates_by_name(
     connection: Connection, agent_id: int, columns: Sequence[str], needle: str, most: int
 ) -> set[int] | None:
     """Return the conversations of which one of these columns can hold `needle`, at most `most`."""
+    extent = read_extent(connection, agent_id)
+    if extent is None:
+        return None
     found: set[int] = set()
     for table in (table for table, column in NAME_TABLES.items() if column in columns):
-        more = _candidates(connection, table, agent_id, needle, most)
+        more = _candidates(connection, table, extent.last_conversation, needle, most)
         if more is None:
             return None
         found |= more
     column = conversations.c
     named = or_(*(contains(column[name], needle) for name in columns))
-    own = (column.id > progress(connection).conversation_pk, unindexed(column.agent_id) == agent_id)
+    own = (column.id > extent.conversation_pk, unindexed(column.agent_id) == agent_id)
     return _at_most(found.union(connection.execute(select(column.id).where(*own, named)).scalars()), most)
 
 
@@ -87,12 +88,11 @@ def candidates_by_action(connection: Connection, agent_id: int, needle: str, mos
     return None if len(found) > most else set(found)
 
 
-def _candidates(connection: Connection, table: str, agent_id: int, needle: str, most: int) -> set[int] | None:
+def _candidates(connection: Connection, table: str, highest: int, needle: str, most: int) -> set[int] | None:
     folded = needle.casefold()
     trigrams = list(dict.fromkeys(folded[place : place + 3] for place in range(len(folded) - 2)))[:_MOST_COMPARED]
-    if not trigrams or "\0" in needle or not can_search(connection, agent_id):
+    if not trigrams or "\0" in needle:
         return None
-    highest = int(connection.exec_driver_sql(_HIGHEST[table]).scalar() or 0)
     numbers = dict(
         zip(trigrams, _numbers(connection, table, [_match([one]) for one in trigrams], highest), strict=True)
     )

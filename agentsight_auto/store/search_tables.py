@@ -10,11 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from functools import lru_cache
-from typing import TYPE_CHECKING
-
-from sqlalchemy import select
-
-from agentsight_auto.store.schema import agents
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -61,6 +57,13 @@ _FILL_NAMES = (
 )
 _PARTS = ((("message_search",), _FILL_MESSAGES), (tuple(NAME_TABLES), _FILL_NAMES))
 """The tables that have come equally far, and what fills them."""
+_EXTENT = f"""
+    SELECT messages_until, conversations_until,
+        (SELECT coalesce(max(id), 0) FROM search_documents), (SELECT coalesce(max(id), 0) FROM conversations),
+        (SELECT total(1) FROM sqlite_master WHERE name IN ({", ".join("?" * len(TABLES))})),
+        (SELECT has_search_gap FROM agents WHERE id = ?)
+    FROM search_progress
+"""  # noqa: S608
 _MADE = f"SELECT name, sql FROM sqlite_master WHERE name IN ({', '.join('?' * len(TABLES))})"  # noqa: S608
 
 
@@ -117,10 +120,18 @@ def _is_as_it_should_be(made: dict[str, str], table: str) -> bool:
     return made.get(table) in {_CREATE.format(table), _CREATED_EARLIER.format(table)}
 
 
-def can_search(connection: Connection, agent_id: int) -> bool:
-    """Tell whether the index knows all that the agent's conversations say."""
+class Extent(NamedTuple):
+    """How far the index reaches: the last message and conversation that it knows, and the last rows in its tables."""
+
+    message_id: int
+    conversation_pk: int
+    last_document: int
+    last_conversation: int
+
+
+def read_extent(connection: Connection, agent_id: int) -> Extent | None:
+    """Return how far the index reaches; None where it does not know what the agent's conversations before that say."""
     if not is_available():
-        return False
-    there = connection.exec_driver_sql(_MADE, TABLES).all()
-    gap = select(agents.c.has_search_gap).where(agents.c.id == agent_id)
-    return len(there) == len(TABLES) and not connection.execute(gap).scalar()
+        return None
+    *extent, number, has_gap = connection.exec_driver_sql(_EXTENT, (*TABLES, agent_id)).one()
+    return None if has_gap or number < len(TABLES) else Extent(*extent)

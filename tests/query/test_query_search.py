@@ -86,7 +86,6 @@ def test_every_way_finds_what_python_finds(
     with (
         mock.patch.multiple(
             plan,
-            _FEW_TEXTS=few,
             _FEW=some,
             _SOME=most,
             _SOME_TEXTS=most,
@@ -146,7 +145,7 @@ def test_members_that_are_all_old_are_found_beyond_the_window(backend: EmbeddedB
         at_us = T0_US + number * 1_000_000
         events.append(Feedback(ids.next(at_us), f"c{number}", at_us, "negative"))
     backend.ingest(events)
-    with mock.patch.multiple(plan, _FEW_TEXTS=1, _FEW=2, _SOME_ALONE=3), mock.patch.object(pages, "WINDOW", 5):
+    with mock.patch.multiple(plan, _FEW=2, _SOME_ALONE=3), mock.patch.object(pages, "WINDOW", 5):
         assert texts(backend, feedback_sentiment="negative") == [f"c{number}" for number in range(24, 4, -1)]
         answer = backend.fetch_conversations(page=2, page_size=5, filters={"feedback_sentiment": "negative"})
     assert [shape["conversation_id"] for shape in answer["results"]] == ["c19", "c18", "c17", "c16", "c15"]
