@@ -80,11 +80,11 @@ def test_a_store_written_without_fts5_is_indexed_by_the_next_that_has_it(databas
     with a_sqlite_without_fts5():
         ingest(database, [said("zebra", to="c2")])
     with database.read() as connection:
-        assert not search_tables.can_search(connection, database.agent_id())
+        assert search_tables.read_extent(connection, database.agent_id()) is None
     database.close()
     again = Database.open(database.path)
     with again.read() as connection:
-        assert search_tables.can_search(connection, again.agent_id())
+        assert search_tables.read_extent(connection, again.agent_id()) is not None
     assert found(again, "message_search", "zeb") == {conversation(again, "c2")["id"]}
     assert found(again, "message_search", "bef") == {conversation(again)["id"]}
     again.close()
