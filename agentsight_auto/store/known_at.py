@@ -30,6 +30,8 @@ _FEWEST = 2
 def encode(known_at: Mapping[str, int], fields: Mapping[str, Any], metadata: Mapping[str, Any] | None) -> str:
     """Return the text for moments by name; the same for the same moments, in whatever order they became known."""
     expected = _expected(fields, metadata)
+    if len(known_at) >= _FEWEST and len(set(known_at.values())) == 1 and known_at.keys() == set(expected):
+        return f'{{"{EVERYTHING}":{known_at[expected[0]]}}}'
     moments = Counter([known_at[name] for name in expected if name in known_at])
     common_us, names = min(moments.items(), key=lambda item: (-item[1], item[0]), default=(0, 0))
     if names < _FEWEST:

@@ -23,7 +23,14 @@ AT_ONCE = 50_000
 
 PROGRESS = "SELECT messages_until, conversations_until FROM search_progress"
 LAST = "SELECT (SELECT coalesce(max(id), 0) FROM messages), (SELECT coalesce(max(id), 0) FROM conversations)"
-_CREATE = "CREATE VIRTUAL TABLE {} USING fts5(content, content='', columnsize=0, tokenize='trigram', detail=none)"
+_CREATE = (
+    "CREATE VIRTUAL TABLE {} USING fts5(content, content='', columnsize=0, tokenize='trigram case_sensitive 1', "
+    "detail=none)"
+)
+_CREATED_EARLIER = (
+    "CREATE VIRTUAL TABLE {} USING fts5(content, content='', columnsize=0, tokenize='trigram', detail=none)"
+)
+"""It folds once more what is case-folded already, which takes a tenth of the time and changes nothing."""
 _FILL_MESSAGES = (
     "DELETE FROM search_documents",
     """
@@ -105,8 +112,12 @@ def _incomplete(handle: sqlite3.Connection) -> list[tuple[tuple[str, ...], tuple
     return [
         (tables, fill)
         for tables, fill in _PARTS
-        if is_lost or any(made.get(table) != _CREATE.format(table) for table in tables)
+        if is_lost or not all(_is_as_it_should_be(made, table) for table in tables)
     ]
+
+
+def _is_as_it_should_be(made: dict[str, str], table: str) -> bool:
+    return made.get(table) in {_CREATE.format(table), _CREATED_EARLIER.format(table)}
 
 
 class Extent(NamedTuple):
