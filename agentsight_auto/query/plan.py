@@ -66,6 +66,8 @@ class Asked(NamedTuple):
     row_conditions: Sequence[Condition]
     """Further conditions on the row itself."""
     members: Sequence[Members]
+    hides_deleted: bool = True
+    """Whether that is one of the conditions on the row: without it the index of a value has no order of its own."""
 
 
 class Ways(NamedTuple):
@@ -186,10 +188,11 @@ def _checked(exacts: Sequence[Exact]) -> list[Condition]:
 def _leading(connection: Connection, asked: Asked) -> list[Condition]:
     """Let the index of the rarest value lead, or, where several columns have common values, that of all of them.
 
-    Of several values of one column the index has no common order: it may lead only where they are rare.
+    Of several values of one column, and of what is deleted and what is not, the index has no common order: it may lead
+    only where they are rare.
     """
     rest = [conversations.c.agent_id == asked.agent_id, *asked.row_conditions]
-    if len(asked.exacts) == 1 and len(asked.exacts[0].values) == 1:
+    if asked.hides_deleted and len(asked.exacts) == 1 and len(asked.exacts[0].values) == 1:
         return [*rest, asked.exacts[0].found()]
     for most in _RARE_ROWS if asked.exacts else ():
         for exact in asked.exacts:

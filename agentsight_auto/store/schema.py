@@ -116,9 +116,10 @@ conversations = Table(
     _flag("has_action"),
     _flag("has_feedback"),
     UniqueConstraint("agent_id", "conversation_id"),
-    # Each leads in the documented order, and covers what a count asks: is the conversation deleted?
+    # Each leads in the documented order, by moment and by the id that ends every entry, and covers what a count asks:
+    # is the conversation deleted?
     *(
-        Index(f"ix_conversations_{name}", "agent_id", name, "started_at_us", "id", "is_deleted")
+        Index(f"ix_conversations_{name}", "agent_id", name, "is_deleted", "started_at_us")
         for name in (
             "customer_id",
             "customer_ip_address",
@@ -135,9 +136,8 @@ conversations = Table(
         "ix_conversations_is_marked",
         "agent_id",
         "is_marked",
-        "started_at_us",
-        "id",
         "is_deleted",
+        "started_at_us",
         sqlite_where=text("is_marked = 1"),
     ),
     Index("ix_conversations_deleted", "agent_id", "id", sqlite_where=text("is_deleted = 1")),
