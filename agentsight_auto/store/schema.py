@@ -87,7 +87,7 @@ conversations = Table(
     Column("geo_city", Text),
     Column("geo_country", Text, comment="ISO 3166-1 alpha-2"),
     Column("geo_timezone", Text, comment="IANA name"),
-    Column("known_at", Text, nullable=False, server_default="{}", comment="JSON: capture time per field, see known_at"),
+    Column("known_at", Text, nullable=False, server_default="{}", comment="capture time per field, see known_at"),
     # The summary, see `summary`: kept by ingest, made anew by `summaries.rebuild`.
     _count("message_count"),
     _count("action_count"),
