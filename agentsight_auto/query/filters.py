@@ -22,7 +22,7 @@ from agentsight_auto.query.filter_values import Reader, as_text
 from agentsight_auto.query.insight_filters import INSIGHT_FILTERS, read_insight_filters
 from agentsight_auto.query.lifecycle import Rules
 from agentsight_auto.query.members import MEMBER_FILTERS, Condition, read_members
-from agentsight_auto.query.pages import Ordering, parse_ordering
+from agentsight_auto.query.ordering import Ordering, parse_ordering
 from agentsight_auto.query.plan import Asked, Exact
 from agentsight_auto.store.schema import conversations
 

@@ -22,7 +22,7 @@ from agentsight_auto.store.schema import conversations
 WINDOW = 10_000
 """So many conversations are walked through for a page before another way is taken."""
 _FEW = 2_000
-"""So many candidates are looked up and sorted, and looked into in that order."""
+"""So many candidates are soon looked up: what else they have no index need tell."""
 _SOME_ALONE = 8_000
 """So many candidates are fetched to tell few from many; what has more is soon met by walking."""
 _SOME = 20_000
@@ -80,11 +80,9 @@ class Ways(NamedTuple):
     skip: list[Condition] | None = None
     """For walking far, with members looked up in sets of all ids; None where asking each row is as good."""
     gather: list[Condition] | None = None
-    """For looking up the members and sorting them, where walking may find too few; None where it cannot."""
-    few: list[Condition] | None = None
-    """For looking up all candidates, where they are known."""
-    is_sorted: bool = False
-    """Whether `own` leads to so few candidates that they are sorted; else to the rows in their order."""
+    """For looking up and sorting all members or, without the probes, all candidates; None where there are none."""
+    ids: Sequence[int] | None = None
+    """The candidates, where they are known, the lowest first."""
 
     @property
     def walk(self) -> list[Condition]:
@@ -99,11 +97,9 @@ def plan_page(connection: Connection, asked: Asked) -> Ways:
     probes = [member.probe for member in members]
     if ids is not None:
         known = known_ids(ids)
-        found = [conversations.c.id.in_(known), *_checks(asked)]
-        if len(ids) <= _FEW:
-            return Ways(found, probes, few=[*found, *probes], is_sorted=True)
-        own = [*_leading(connection, asked), unindexed(conversations.c.id).in_(known)]
-        return Ways(own, probes, few=[*found, *probes])
+        checked = [*asked.row_conditions, *_checked(asked.exacts)]
+        own = [conversations.c.agent_id == asked.agent_id, unindexed(conversations.c.id).in_(known), *checked]
+        return Ways(own, probes, gather=[conversations.c.id.in_(known), *_checks(asked)], ids=sorted(ids))
     own = _leading(connection, asked)
     if not members:
         return Ways(own, probes)

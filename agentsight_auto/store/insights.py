@@ -9,6 +9,7 @@ Examining reads a whole transcript. It is kept out of the transaction that store
 from __future__ import annotations
 
 import sys
+import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
     from agentsight_auto.store.database import Database
 
 _AT_ONCE = 200
-"""Conversations examined with one set of statements."""
+"""Conversations examined in one transaction."""
+_ENTRIES_AT_ONCE = 1_000
+"""Entries of transcripts read in one, more only where one conversation has more: nobody else can write meanwhile."""
+_PAUSE_S = 0.001
+"""Between two transactions, for those who wait to write: a lock that is taken again at once goes to none of them."""
 _due_pk = insights_due.c.conversation_pk
 _MARK = (  # a statement for all: triggers and keys make one for each take twice as long
     "INSERT OR IGNORE INTO insights_due (conversation_pk, agent_id) SELECT value, ? FROM json_each(?)"
@@ -66,19 +71,28 @@ def settle(database: Database, *, most: int = 2000, wait_s: float = LOCK_WAIT_S)
         first = connection.execute(select(func.min(newest.c.conversation_pk))).scalar()
     while first is not None and most > 0:
         with database.write(wait_s=wait_s) as connection:
-            pks = _take_due(connection, first, min(most, _AT_ONCE))
+            pks, first = _take_due(connection, first, min(most, _AT_ONCE))
             examine(connection, pks)
-        if len(pks) < _AT_ONCE:
-            break
-        most -= _AT_ONCE
+        most -= len(pks)
+        if first is not None:
+            time.sleep(_PAUSE_S)
     with database.read() as connection:
         return count_due(connection)
 
 
-def _take_due(connection: Connection, first: int, most: int) -> list[int]:
-    pks = list(connection.execute(select(_due_pk).where(_due_pk >= first).order_by(_due_pk).limit(most)).scalars())
+def _take_due(connection: Connection, first: int, most: int) -> tuple[list[int], int | None]:
+    """Return the conversations of the next transaction, which are due no more, and where the one after it begins."""
+    due = select(_due_pk, conversations.c.transcript_count).join(conversations, conversations.c.id == _due_pk)
+    pks: list[int] = []
+    entries, following = 0, None
+    for pk, number in connection.execute(due.where(_due_pk >= first).order_by(_due_pk).limit(most + 1)).all():
+        entries += number
+        if len(pks) == most or (pks and entries > _ENTRIES_AT_ONCE):
+            following = pk
+            break
+        pks.append(pk)
     connection.execute(delete(insights_due).where(_due_pk.in_(pks)))
-    return pks
+    return pks, following
 
 
 def examine(connection: Connection, pks: Sequence[int]) -> None:

@@ -106,8 +106,8 @@ def count_listed(connection: Connection, asked: Asked, ways: Ways, most: int) ->
     Where many conversations fulfil a condition on what is in them, `_MOST_READ` of those are read, or, where several
     things are asked, the newest `WINDOW` conversations.
     """
-    conditions = ways.walk if ways.few is None else ways.few
-    if ways.gather is None:
+    if ways.gather is None or ways.ids is not None:
+        conditions = ways.walk if ways.gather is None else [*ways.gather, *ways.probes]
         count = count_up_to(connection, conditions, most + 1)
         return min(count, most), count <= most
     (member, *others) = asked.members
