@@ -190,9 +190,11 @@ def _leading(connection: Connection, asked: Asked) -> list[Condition]:
     rest = [conversations.c.agent_id == asked.agent_id, *asked.row_conditions]
     if asked.hides_deleted and len(asked.exacts) == 1 and len(asked.exacts[0].values) == 1:
         return [*rest, asked.exacts[0].found()]
-    for most in _RARE_ROWS if asked.exacts else ():
+    for most in (_RARE_ROWS if asked.hides_deleted else _RARE_ROWS[:1]) if asked.exacts else ():
         for exact in asked.exacts:
             of_value = select(conversations.c.id).where(conversations.c.agent_id == asked.agent_id, exact.found())
             if connection.execute(of_value.offset(most).limit(1)).one_or_none() is None:
+                if not asked.hides_deleted:
+                    return [conversations.c.id.in_(of_value), *_checks(asked)]
                 return [*rest, exact.found(), *_checked([other for other in asked.exacts if other is not exact])]
     return [*rest, *_checked(asked.exacts)]

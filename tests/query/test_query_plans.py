@@ -93,7 +93,7 @@ def test_what_is_deleted_too_is_walked_through_where_it_is_much(
     explain: Explain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A value's index keeps what is deleted apart: it leads to the few, and of many a page is met on the way."""
-    monkeypatch.setattr(plan, "_RARE_ROWS", (5, 40))
+    monkeypatch.setattr(plan, "_RARE_ROWS", (40, 50))
     assert not [one for one in explain(device="mobile", include_deleted=True) if "ix_conversations_overview" in one]
     monkeypatch.setattr(plan, "_RARE_ROWS", (5, 10))
     (walked,) = [one for one in explain(device="mobile", include_deleted=True) if "ix_conversations_overview" in one]
