@@ -109,7 +109,7 @@ def parse_filters(
     for name in given.keys() - set(KNOWN_FILTERS) - readers.keys():
         _warn_of_unknown(name)
     return Filters(
-        asked=Asked(agent_id, exacts, conditions, members),
+        asked=Asked(agent_id, exacts, conditions, members, hides_deleted),
         ordering=ordering,
         parameters={name: as_text(name, value) for name, value in given.items() if name in KNOWN_FILTERS},
         only_hides_deleted=len(conditions) == 1 and hides_deleted,

@@ -66,6 +66,8 @@ class Asked(NamedTuple):
     row_conditions: Sequence[Condition]
     """Further conditions on the row itself."""
     members: Sequence[Members]
+    hides_deleted: bool = True
+    """Whether that is one of the conditions on the row: without it the index of a value has no order of its own."""
 
 
 class Ways(NamedTuple):
@@ -174,14 +176,17 @@ def _checked(exacts: Sequence[Exact]) -> list[Condition]:
 def _leading(connection: Connection, asked: Asked) -> list[Condition]:
     """Let the index of the rarest value lead, or, where several columns have common values, that of all of them.
 
-    Of several values of one column the index has no common order: it may lead only where they are rare.
+    Of several values of one column, and of what is deleted and what is not, the index has no common order: it may lead
+    only where they are rare.
     """
     rest = [conversations.c.agent_id == asked.agent_id, *asked.row_conditions]
-    if len(asked.exacts) == 1 and len(asked.exacts[0].values) == 1:
+    if asked.hides_deleted and len(asked.exacts) == 1 and len(asked.exacts[0].values) == 1:
         return [*rest, asked.exacts[0].found()]
-    for most in _RARE_ROWS if asked.exacts else ():
+    for most in (_RARE_ROWS if asked.hides_deleted else _RARE_ROWS[:1]) if asked.exacts else ():
         for exact in asked.exacts:
             of_value = select(conversations.c.id).where(conversations.c.agent_id == asked.agent_id, exact.found())
             if connection.execute(of_value.offset(most).limit(1)).one_or_none() is None:
+                if not asked.hides_deleted:
+                    return [conversations.c.id.in_(of_value), *_checks(asked)]
                 return [*rest, exact.found(), *_checked([other for other in asked.exacts if other is not exact])]
     return [*rest, *_checked(asked.exacts)]

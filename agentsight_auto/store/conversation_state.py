@@ -3,7 +3,7 @@
 In: the stored row, if there is one, and events. Out: the columns of `conversations` to write.
 Loses: what an event says of a field that an earlier moment, or an explicit edit, has settled.
 
-``known_at`` holds the capture time per field, per ``metadata.<key>`` and for ``error``. The earliest wins; `EDITED` is
+`known_at` holds the capture time per field, per ``metadata.<key>`` and for ``error``. The earliest wins; `EDITED` is
 earlier than any event. ``metadata`` itself is the moment an edit replaced the document: keys from before are gone.
 """
 
@@ -64,8 +64,8 @@ class ConversationState:
             self.pk = row["id"]
             self.fields = {field: row[field] for field in FIELDS}
             self.metadata = msgspec.json.decode(row["metadata"]) if row["metadata"] is not None else None
-            self.known_at = decode(row["known_at"], self.fields, self.metadata)
             self.started_at_us, self.ended_at_us = row["started_at_us"], row["ended_at_us"]
+            self.known_at = decode(row["known_at"], self.fields, self.metadata, self.started_at_us)
             self.is_used, self.error = bool(row["is_used"]), row["error"]
             self.place = (row["geo_city"], row["geo_country"], row["geo_timezone"])
         self.names = self.searched_names()
@@ -131,7 +131,7 @@ class ConversationState:
 
     def known_at_json(self) -> str:
         """Return ``known_at`` as it is stored."""
-        return encode(self.known_at, self.fields, self.metadata)
+        return encode(self.known_at, self.fields, self.metadata, self.started_at_us)
 
     def metadata_json(self) -> str | None:
         """Return the metadata document as it is stored."""

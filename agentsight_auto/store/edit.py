@@ -111,7 +111,7 @@ def overwrite(
     row = _row(connection, agent_id, pk)
     fields = {field: getattr(row, field) for field in FIELDS}
     metadata = None if row.metadata is None else msgspec.json.decode(row.metadata)
-    known = known_at.decode(row.known_at, fields, metadata)
+    known = known_at.decode(row.known_at, fields, metadata, row.started_at_us)
     values = {**changes, **(also or {})}
     known.update({field: EDITED for field in changes if field not in {"is_marked", "metadata"}})
     if "metadata" in changes:
@@ -120,7 +120,7 @@ def overwrite(
         known = _known_after_replacement(known, metadata or {})
         write_metadata_values(connection, agent_id, pk, metadata)
     fields.update((field, changes[field]) for field in FIELDS if field in changes)
-    values["known_at"] = known_at.encode(known, fields, metadata)
+    values["known_at"] = known_at.encode(known, fields, metadata, row.started_at_us)
     connection.execute(update(conversations).where(conversations.c.id == pk).values(values))
     before = (row.conversation_id, row.name, row.customer_id)
     after = (row.conversation_id, changes.get("name", row.name), changes.get("customer_id", row.customer_id))

@@ -3,9 +3,10 @@
 In: moments by name, and the fields and the metadata that they belong to. Out: the text of the column, and back.
 Loses: nothing.
 
-Most conversations are described once. The moment that most of the names share stands under `EVERYTHING` alone; the
-others follow with their own, null where nothing is known: ``{"*":1735844600000000,"environment":null}``. What an
-earlier version stored names all of them; that is read as well.
+Most conversations are described once, when they begin: that is `EVERYTHING` alone. Otherwise a JSON object has the
+moment that most of the names share under `EVERYTHING`; the others follow with their own, null where nothing is known:
+``{"*":1735844600000000,"environment":null}``. What an earlier version stored names all of them; that is read as well.
+Whoever changes when a conversation began writes this column anew.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ _FEWEST = 2
 """Names that have to share a moment to be worth it."""
 
 
-def encode(known_at: Mapping[str, int], fields: Mapping[str, Any], metadata: Mapping[str, Any] | None) -> str:
+def encode(
+    known_at: Mapping[str, int], fields: Mapping[str, Any], metadata: Mapping[str, Any] | None, started_at_us: int
+) -> str:
     """Return the text for moments by name; the same for the same moments, in whatever order they became known."""
     expected = _expected(fields, metadata)
-    if len(known_at) >= _FEWEST and len(set(known_at.values())) == 1 and known_at.keys() == set(expected):
-        return f'{{"{EVERYTHING}":{known_at[expected[0]]}}}'
+    if set(known_at.values()) == {started_at_us} and known_at.keys() == set(expected):
+        return EVERYTHING
     moments = Counter([known_at[name] for name in expected if name in known_at])
     common_us, names = min(moments.items(), key=lambda item: (-item[1], item[0]), default=(0, 0))
     if names < _FEWEST:
@@ -44,8 +47,12 @@ def encode(known_at: Mapping[str, int], fields: Mapping[str, Any], metadata: Map
     return encode_json(dict(sorted(written.items()))).decode()
 
 
-def decode(text: str, fields: Mapping[str, Any], metadata: Mapping[str, Any] | None) -> dict[str, int]:
+def decode(
+    text: str, fields: Mapping[str, Any], metadata: Mapping[str, Any] | None, started_at_us: int
+) -> dict[str, int]:
     """Return the moments by name."""
+    if text == EVERYTHING:
+        return dict.fromkeys(_expected(fields, metadata), started_at_us)
     named: dict[str, int | None] = msgspec.json.decode(text)
     common_us = named.pop(EVERYTHING, None)
     if common_us is not None:
