@@ -21,11 +21,11 @@ from ._clock import Clock
 from ._context import CurrentVariable
 from ._guard import warn_at_most_once_a_minute
 from ._ids import IdSource
+from ._lines import Captured, line_of
 from ._opening import announce, mind_forks
 from ._settings import Settings, check_arguments, check_remote, check_setting, load_settings, prepare_home
 from .deliver.pipeline import FlushReport, Pipeline, PipelineOptions
-from .events import AnyEvent, Event, encode_event
-from .snapshot import safe_json
+from .events import AnyEvent, Event
 
 if TYPE_CHECKING:
     from ._backends import Backends
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Event)
 
 _READ_WAIT_S = 2.0
-_BACKSLASH = ord("\\")
-"""Looked for as a number first: `bytes in bytes` takes longer than all the rest of encoding."""
 _PIPELINE_SETTINGS = frozenset(
     {
         "api_key",
@@ -164,35 +162,35 @@ class Runtime:
     # -- recording ---------------------------------------------------------------------------------------------------
 
     def record(self, event: AnyEvent, recorder: Recorder) -> None:
-        """Take one event in, encoded once for the pipeline and for its scope: the one door for everything recorded."""
+        """Take one event in: processed, encoded once for the pipeline and for its scope."""
         if self.processing is not None:
             kept = self.processing.apply(event)
             if kept is None:
                 return
             event = kept
-        try:
-            line = encode_event(event)
-            if _BACKSLASH in line and b"\\u0000" in line:
-                line = encode_event(_without_nul_and_surrogates(event))
-        except UnicodeEncodeError:
-            line = encode_event(_without_nul_and_surrogates(event))
+        line = line_of(event)
+        self.take_in(line, len(line), recorder)
+
+    def take_in(self, item: bytes | Captured, size_bytes: int, recorder: Recorder) -> None:
+        """Take in the line of an event, or what one is made of, for the pipeline and for its scope."""
         pipeline = self._ready or self._make_ready()
-        size_bytes = len(line)
         if recorder.is_open:  # what `Pipeline.append` does: every call of a tracked function comes through here
-            pipeline.push(line)
+            pipeline.push(item)
             pipeline.buffered_bytes = buffered_bytes = pipeline.buffered_bytes + size_bytes
             if buffered_bytes >= pipeline.due_bytes:
                 pipeline.journal_soon()
-        elif recorder.is_held:
-            pipeline.hold(recorder.key, line)
         else:
-            pipeline.write_through(line)
+            line = item if isinstance(item, bytes) else item.line()
+            if recorder.is_held:
+                pipeline.hold(recorder.key, line)
+            else:
+                pipeline.write_through(line)
         unsent = recorder.unsent
         if unsent.generation != self.generation:
             unsent.start_afresh(self.generation)
-        unsent.lines.append(line)
-        unsent.size_bytes += size_bytes
-        if unsent.size_bytes > unsent.limit_bytes:
+        unsent.items.append(item)
+        unsent.size_bytes = size_bytes = unsent.size_bytes + size_bytes
+        if size_bytes > unsent.limit_bytes:
             unsent.let_go()
 
     def _make_ready(self) -> Pipeline:
@@ -318,10 +316,6 @@ def _pipeline_options(settings: Settings) -> PipelineOptions:
         held_idle_s=settings.idle_minutes * 60,
         exit_timeout_s=settings.exit_timeout_s,
     )
-
-
-def _without_nul_and_surrogates(event: AnyEvent) -> AnyEvent:
-    return msgspec.convert(safe_json(msgspec.to_builtins(event)), type(event))
 
 
 after_settings: Callable[[Settings], None] | None = None

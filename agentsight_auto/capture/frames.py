@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextvars import Token
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import msgspec
 
@@ -32,8 +32,7 @@ class Frame(msgspec.Struct, eq=False):
     outer: Frame | None
     opener: object = None
     owner: int = 0
-
-    is_tool: ClassVar[bool] = False
+    is_tool: bool = False
     """Whether a framework runs a tool in it, whose function may be a tracked one: then `told_by` is asked."""
 
     __repr__ = object.__repr__

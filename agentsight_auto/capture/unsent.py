@@ -13,6 +13,7 @@ from typing import NamedTuple, TypedDict
 import msgspec
 
 from .. import events
+from .._lines import Captured
 
 _KEPT_STUBS = 1_000
 _TOKEN_USAGE = b'{"kind":"token_usage"'
@@ -45,12 +46,12 @@ class Unsent:
     the sum of all its tokens.
     """
 
-    __slots__ = ("_folding", "_older", "generation", "limit_bytes", "lines", "size_bytes")
+    __slots__ = ("_folding", "_older", "generation", "items", "limit_bytes", "size_bytes")
 
     def __init__(self, generation: int) -> None:
         self.limit_bytes = 1024 * 1024
         self.generation = generation  # the rest is what `start_afresh` does: each block makes one of these
-        self.lines: list[bytes] = []
+        self.items: list[bytes | Captured] = []
         self.size_bytes = 0
         self._older: list[Recorded] = []
         self._folding = threading.Lock()
@@ -58,24 +59,24 @@ class Unsent:
     def start_afresh(self, generation: int) -> None:
         """Begin with nothing, in a process of this generation."""
         self.generation = generation
-        self.lines = []
+        self.items = []
         self.size_bytes = 0
         self._older = []
         self._folding = threading.Lock()
 
     def peek(self) -> list[Recorded]:
         """Return the events so far."""
-        return [*self._older, *map(events.decode_event, self.lines.copy())]
+        return [*self._older, *map(_event_of, self.items.copy())]
 
     def usages(self) -> list[Recorded]:
         """Return what `peek` returns, without the trouble of reading other events than token usage."""
-        lines = [line for line in self.lines.copy() if line.startswith(_TOKEN_USAGE)]
+        lines = [item for item in self.items.copy() if isinstance(item, bytes) and item.startswith(_TOKEN_USAGE)]
         return [*self._older, *map(events.decode_event, lines)]
 
     def take(self) -> list[Recorded]:
         """Return the events so far and start again."""
         taken = self.peek()
-        del self.lines[: len(taken) - len(self._older)]
+        del self.items[: len(taken) - len(self._older)]
         self._older = []
         self.size_bytes = 0
         return taken
@@ -86,9 +87,9 @@ class Unsent:
             return  # another thread is at it
         try:
             self.size_bytes = 0
-            count = len(self.lines)
-            older = [*self._older, *map(events.decode_event, self.lines[:count])]
-            del self.lines[:count]
+            count = len(self.items)
+            older = [*self._older, *map(_event_of, self.items[:count])]
+            del self.items[:count]
             usages = [event for event in older if isinstance(event, events.TokenUsage)]
             stubs = [self._stub(event) for event in older if not isinstance(event, events.TokenUsage)]
             self._older = [*([_sum_of(usages)] if usages else []), *stubs[-_KEPT_STUBS:]]
@@ -98,6 +99,10 @@ class Unsent:
     @staticmethod
     def _stub(event: Recorded) -> Recorded:
         return event if isinstance(event, Stub) else Stub(event.id, item_type(event), event.at_us)
+
+
+def _event_of(item: bytes | Captured) -> events.AnyEvent:
+    return events.decode_event(item if isinstance(item, bytes) else item.line())
 
 
 def _sum_of(usages: list[events.TokenUsage]) -> events.TokenUsage:

@@ -57,7 +57,7 @@ class Pipeline:
         """Begin with nothing, for a new object and in a forked child: what was buffered is the parent's to write."""
         self._pid = os.getpid()
         self._gate = Gate()
-        self._buffer: list[bytes] = []
+        self._buffer: list[bytes | Captured] = []
         self.push = self._buffer.append
         self.buffered_bytes = 0
         self._taken: list[bytes] = []
@@ -199,7 +199,8 @@ class Pipeline:
         self.buffered_bytes = 0
         buffer = self._buffer
         count = len(buffer)
-        self._taken += buffer[:count]  # interrupted before the next line, the events are known twice by the same ids
+        # Interrupted before the next line but one, the events are known twice by the same ids.
+        self._taken += [item if type(item) is bytes else item.line() for item in buffer[:count]]
         del buffer[:count]
         if self._taken:
             self._backlog.add(self._taken)

@@ -1,0 +1,42 @@
+"""Events as lines of JSON: what waits in the buffer, and how it becomes what is written.
+
+In: events, and what a hot path has left for later. Out: one line of JSON for each event. Loses: NUL characters and lone
+surrogates, which neither JSON nor the store can hold.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from .events import AnyEvent, encode_event
+from .snapshot import safe_json
+
+_BACKSLASH = ord("\\")
+"""Looked for as a number first: `bytes in bytes` takes longer than all the rest of encoding."""
+
+
+class Captured(Protocol):
+    """An event that is captured but not put together yet; nothing that it is made of changes any more."""
+
+    def event(self) -> AnyEvent:
+        """Return the event."""
+
+    def line(self) -> bytes:
+        """Return the line of the event."""
+
+
+def line_of(event: AnyEvent) -> bytes:
+    """Return the line of an event, without a line end."""
+    try:
+        line = encode_event(event)
+        if _BACKSLASH in line and b"\\u0000" in line:
+            line = encode_event(_without_nul_and_surrogates(event))
+    except UnicodeEncodeError:
+        line = encode_event(_without_nul_and_surrogates(event))
+    return line
+
+
+def _without_nul_and_surrogates(event: AnyEvent) -> AnyEvent:
+    return msgspec.convert(safe_json(msgspec.to_builtins(event)), type(event))
