@@ -9,11 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from .. import events
 from .._guard import failed, guarded
-from .._lines import line_of
 from .._settings import Settings
 from ..snapshot import QUICK_INT, describe_error, snapshot
 from . import arguments
@@ -24,12 +21,6 @@ if TYPE_CHECKING:
 
 _STREAM_ITEMS = 100
 """Share of the limit that one yielded item which is no text uses up: so many items are kept at most."""
-
-
-SMALL_TEXT = 256
-"""Texts of fewer characters are small: arguments and results so small wait as they are, to be encoded later."""
-_SMALL_BYTES = 512
-"""What such a call counts for, against the bounds of what is buffered."""
 
 
 class ActionFrame(Frame):
@@ -45,8 +36,6 @@ class ActionFrame(Frame):
     offset_ns: int = 0
     keeps_result: bool = False
     """What the function returns is the response, as it is or its snapshot; otherwise `_response` decides."""
-    is_small: bool = False
-    """The call of a plain function with small arguments: `tools_used` has only these, by name."""
     response: Any = None
     error_msg: str | None = None
     is_finished: bool = False
@@ -84,38 +73,6 @@ class ActionFrame(Frame):
             if self.is_finished:
                 return
             self.is_finished = True
-            if self.is_small:
-                if (
-                    error is None
-                    and (
-                        result is None
-                        or ((kind := type(result)) is str and len(result) < SMALL_TEXT)
-                        or (kind is int and -QUICK_INT < result < QUICK_INT)
-                        or kind is bool
-                    )
-                    and runtime.processing is None
-                    and outer is not None
-                    and not outer.is_tool
-                ):
-                    runtime.take_in(
-                        _FinishedCall(
-                            self.spec,
-                            self.action_id,
-                            conversation.conversation_id,
-                            self.started_ns + self.offset_ns,
-                            ended_ns - self.started_ns,
-                            self.tools_used,
-                            result,
-                            outer.action_id
-                            if (around := outer.conversation) is conversation
-                            or around.conversation_id == conversation.conversation_id
-                            else None,
-                        ),
-                        _SMALL_BYTES,
-                        conversation,
-                    )
-                    return
-                self.tools_used = self.spec.told(self.tools_used)
             settings = runtime.loaded_settings or runtime.settings
             if not self.keeps_result or not (  # what `snapshot` would return as it is
                 result is None
@@ -183,43 +140,6 @@ class ActionFrame(Frame):
         if self.error_msg is not None:
             return str(snapshot(self.error_msg, 2048))
         return None if error is None else describe_error(error)
-
-
-class _FinishedCall(msgspec.Struct, gc=False):
-    """What a call with small arguments leaves behind: its event is made when the buffer is written."""
-
-    spec: ActionSpec
-    action_id: str | None
-    conversation_id: str
-    started_ns: int
-    duration_ns: int
-    parameters: dict[str, Any]
-    response: Any
-    parent_id: str | None
-
-    def event(self) -> events.Action:
-        """Return the event."""
-        at_us = self.started_ns // 1000
-        duration_ns = self.duration_ns
-        spec = self.spec
-        return events.Action(
-            self.action_id or "",
-            self.conversation_id,
-            at_us,
-            spec.name or "action",
-            at_us,
-            at_us + duration_ns // 1000,
-            duration_ns / 1e6,
-            {"function": spec.function_name, "parameters": self.parameters},
-            self.response,
-            None,
-            None,
-            self.parent_id,
-        )
-
-    def line(self) -> bytes:
-        """Return the line of the event."""
-        return line_of(self.event())
 
 
 class _Stream:

@@ -15,8 +15,9 @@ from .._settings import Settings
 from ..snapshot import QUICK_INT, snapshot
 from ..snapshot.redaction import MASK, is_secret_name
 from .current import frame_for_recording
-from .running import SMALL_TEXT, ActionFrame
+from .running import ActionFrame
 from .shapes import openers_of, positional_names
+from .small import SMALL_TEXT, SmallCall
 
 
 class ActionSpec:
@@ -27,13 +28,13 @@ class ActionSpec:
         "_capture_response",
         "_masked",
         "_name_count",
-        "_names",
         "_rest_name",
         "aliases",
         "function_name",
         "is_special",
         "metadata",
         "name",
+        "names",
         "skips_first",
         "tools_used",
     )
@@ -57,7 +58,7 @@ class ActionSpec:
         self._capture_response = capture_response
         self.function_name = name
         self._masked = frozenset(exclude)
-        self._names: tuple[str, ...] = ()
+        self.names: tuple[str, ...] = ()
         self._rest_name: str | None = None
         self._name_count = 0
         self.is_special = True
@@ -77,24 +78,25 @@ class ActionSpec:
             metadata=self.metadata,
         )
         spec.function_name = function_name
-        spec._names, spec._rest_name = positional_names(target)
-        spec._masked |= {name for name in spec._names if is_secret_name(name)}
+        spec.names, spec._rest_name = positional_names(target)
+        spec._masked |= {name for name in spec.names if is_secret_name(name)}
         qualified = getattr(target, "__qualname__", "")
         is_in_class = "." in qualified and not qualified.endswith(f"<locals>.{function_name}")
-        spec._name_count = len(spec._names)
+        spec._name_count = len(spec.names)
         spec.is_special = bool(spec._masked) or any(
             given is not None for given in (spec.tools_used, spec.metadata, spec._capture_args, spec._capture_response)
         )
-        spec.skips_first = is_in_class and spec._names[:1] in {("self",), ("cls",)}
+        spec.skips_first = is_in_class and spec.names[:1] in {("self",), ("cls",)}
         return spec
 
     def is_called(self, name: str) -> bool:
         """Return whether the action has this name, or its function, or the tool that a framework makes of it."""
         return name in {self.name, self.function_name, *self.aliases}
 
-    def told(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Return what is recorded as used: the function and its arguments."""
-        return {"function": self.function_name, "parameters": parameters}
+    def told(self, args: tuple[Any, ...]) -> dict[str, Any]:
+        """Return what is recorded of a call with nothing but small positional arguments."""
+        names = self.names[1:] if self.skips_first else self.names
+        return {"function": self.function_name, "parameters": dict(zip(names, args))}  # noqa: B905 - a keyword costs
 
     def captures_response(self, settings: Settings) -> bool:
         """Return whether results are recorded."""
@@ -130,16 +132,10 @@ class ActionSpec:
             conversation = outer.conversation
             if not conversation.is_recording:
                 return None
-            if kwargs or self.is_special or not settings.captures_all or len(args) > self._name_count:
-                tools_used, is_small = self._tools_used(args, kwargs, settings), False
-            else:
-                names = self._names
-                tools_used = {}
-                is_small = True
-                position = 0  # counted by hand: making a `zip` takes longer than all the rest of the loop
-                if self.skips_first:
-                    args, position = args[1:], 1
-                for value in args:
+            is_small = not (kwargs or self.is_special) and settings.captures_all and len(args) <= self._name_count
+            if is_small:
+                given = args[1:] if self.skips_first else args
+                for value in given:
                     kind = type(value)
                     if not (
                         (kind is str and len(value) < SMALL_TEXT)
@@ -147,31 +143,32 @@ class ActionSpec:
                         or (kind is int and -QUICK_INT < value < QUICK_INT)
                         or kind is bool
                     ):
-                        value = snapshot(value, settings.max_value_bytes)
                         is_small = False
-                    tools_used[names[position]] = value
-                    position += 1
-                if not is_small:
-                    tools_used = self.told(tools_used)
+                        break
             clock, ids = runtime.clock, runtime.ids
             started_ns = clock.monotonic_ns()
             if started_ns >= ids.until_ns:
                 ids.tick(started_ns, clock.offset_ns)
-            frame = ActionFrame(
-                conversation,
-                ids.head + ids.tail(),
-                outer,
-                None,
-                0,
-                False,
-                self,
-                tools_used,
-                self.metadata,
-                started_ns,
-                clock.offset_ns,
-                is_small or self.captures_response(settings),
-                is_small,
-            )
+            frame: ActionFrame
+            if is_small:
+                frame = SmallCall(
+                    conversation, ids.head + ids.tail(), outer, None, 0, False, self, given, None, started_ns, clock.offset_ns, True
+                )
+            else:
+                frame = ActionFrame(
+                    conversation,
+                    ids.head + ids.tail(),
+                    outer,
+                    None,
+                    0,
+                    False,
+                    self,
+                    self._tools_used(args, kwargs, settings),
+                    self.metadata,
+                    started_ns,
+                    clock.offset_ns,
+                    self.captures_response(settings),
+                )
             runtime.current.set(frame)
         except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
             failed("ActionSpec.start", failure)
@@ -185,7 +182,7 @@ class ActionSpec:
             return snapshot(self.tools_used, limit_bytes)
         if not (settings.capture_args if self._capture_args is None else self._capture_args):
             return {"function": self.function_name}
-        names = self._names
+        names = self.names
         if self.skips_first:
             args, names = args[1:], names[1:]
         masked = self._masked

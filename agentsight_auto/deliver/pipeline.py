@@ -199,8 +199,10 @@ class Pipeline:
         self.buffered_bytes = 0
         buffer = self._buffer
         count = len(buffer)
-        # Interrupted before the next line but one, the events are known twice by the same ids.
-        self._taken += [item if type(item) is bytes else item.line() for item in buffer[:count]]
+        lines = []
+        for item in buffer[:count]:
+            lines.append(item if type(item) is bytes else item.line())  # noqa: PERF401 - a comprehension is a call
+        self._taken += lines  # interrupted before the next line, the events are known twice by the same ids
         del buffer[:count]
         if self._taken:
             self._backlog.add(self._taken)
