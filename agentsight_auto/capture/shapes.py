@@ -143,12 +143,22 @@ class _Wrapped(wrapt.CallableObjectProxy):  # type: ignore[type-arg,unused-ignor
 
 
 class _Function(_Wrapped):
+    def __init__(self, wrapped: Callable[..., Any], opener: Opener) -> None:
+        super().__init__(wrapped, opener)
+        self._self_call = opener.start, wrapped  # together: each look into a proxy takes as long as making an event id
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "__wrapped__":
+            self._self_call = self._self_opener.start, value
+
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        unit = self._self_opener.start(args, kwargs)
+        start, wrapped = self._self_call
+        unit = start(args, kwargs)
         if unit is None:
-            return self.__wrapped__(*args, **kwargs)
+            return wrapped(*args, **kwargs)
         try:
-            result = self.__wrapped__(*args, **kwargs)
+            result = wrapped(*args, **kwargs)
         except BaseException as error:
             unit.finish(None, error)
             raise

@@ -48,9 +48,11 @@ class SmallCall(ActionFrame):
                 and runtime.processing is None
             ):
                 ended_ns = runtime.clock.monotonic_ns()
-                before = runtime.current.set(outer).old_value
-                if before is not self:
-                    self.leave_after_all(before)
+                current = runtime.current
+                if current.get() is self:
+                    current.set(outer)
+                else:
+                    self.leave()
                 around = outer.conversation
                 is_inside = around is conversation or around.conversation_id == conversation.conversation_id
                 runtime.take_in(

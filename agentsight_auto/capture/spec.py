@@ -127,9 +127,9 @@ class ActionSpec:
             if settings.disabled:
                 return None
             outer = runtime.current.get()
-            if outer is None or outer.conversation.is_binding:
+            if outer is None or (conversation := outer.conversation).is_binding:
                 outer = frame_for_recording(runtime, hold=False)
-            conversation = outer.conversation
+                conversation = outer.conversation
             if not conversation.is_recording:
                 return None
             is_small = not (kwargs or self.is_special) and settings.captures_all and len(args) <= self._name_count
