@@ -187,7 +187,7 @@ def _frame_of(
     if outer is not None:
         _forget_closed_blocks(outer)
         if outer.conversation.conversation_id == scope.conversation_id:
-            action_id = outer.action_id
+            action_id = outer.id_of_action()
     scope.frame = frame = ConversationFrame(scope, action_id, outer, known=known, wait_s=wait_s)
     return frame
 

@@ -37,6 +37,10 @@ class Frame(msgspec.Struct, eq=False):
 
     __repr__ = object.__repr__
 
+    def id_of_action(self) -> str | None:
+        """Return the event id of the innermost action that is running here."""
+        return self.action_id
+
     @property
     def is_block(self) -> bool:
         """Whether this frame opened its conversation with a block that is still open."""

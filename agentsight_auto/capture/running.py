@@ -88,12 +88,12 @@ class ActionFrame(Frame):
             duration_ns = ended_ns - self.started_ns
             parent_id = None
             if outer is not None and outer.conversation.conversation_id == conversation.conversation_id:
-                parent_id = outer.action_id
+                parent_id = outer.id_of_action()
             if conversation.is_binding:
                 conversation.used_at_us = at_us + duration_ns // 1000
             runtime.record(
                 events.Action(
-                    self.action_id or "",
+                    self.id_of_action() or "",
                     conversation.conversation_id,
                     at_us,
                     self.spec.name or "action",

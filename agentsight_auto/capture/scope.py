@@ -96,7 +96,7 @@ class ConversationScope:
         now_ns = clock.monotonic_ns()
         if now_ns >= ids.until_ns:
             ids.tick(now_ns, clock.offset_ns)
-        return ids.head + ids.tail(), self.conversation_id, (now_ns + clock.offset_ns) // 1000
+        return "%s%08x" % (ids.head, ids.number()), self.conversation_id, (now_ns + clock.offset_ns) // 1000
 
     def record_start(self, known: Mapping[str, Any]) -> None:
         """Record what is known of the conversation."""
@@ -306,7 +306,7 @@ class ConversationScope:
         frame = self.runtime.current.get()
         if frame is None or frame.conversation.conversation_id != self.conversation_id:
             return None
-        return frame.action_id
+        return frame.id_of_action()
 
     def _unsent_here(self) -> Unsent:
         """Return what waits to be sent; in a forked child only its own, as the parent sends the others."""

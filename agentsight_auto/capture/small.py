@@ -13,6 +13,7 @@ import msgspec
 
 from .. import events
 from .._guard import failed
+from .._ids import event_id
 from .._lines import line_of
 from ..snapshot import QUICK_INT
 from .running import ActionFrame
@@ -27,7 +28,17 @@ _SMALL_BYTES = 512
 
 
 class SmallCall(ActionFrame):
-    """A running call with small arguments; until it ends, `tools_used` is the tuple of them."""
+    """A running call with small arguments; until it ends, `tools_used` is the tuple of them.
+
+    Its event id is put together when somebody asks for it, from the `number` and the `process` of the ids.
+    """
+
+    number: int = 0
+    process: str = ""
+
+    def id_of_action(self) -> str:
+        """Return the event id."""
+        return event_id((self.started_ns + self.offset_ns) // 1000, self.process, self.number)
 
     def finish(self, result: Any, error: BaseException | None) -> None:
         """Take the call in, and win back what was current before; never raises."""
@@ -58,14 +69,15 @@ class SmallCall(ActionFrame):
                 runtime.take_in(
                     _FinishedCall(
                         self.spec,
-                        self.action_id or "",
+                        self.process,
+                        self.number,
                         conversation.conversation_id,
                         self.started_ns,
                         self.offset_ns,
                         ended_ns,
                         self.tools_used,
                         result,
-                        outer.action_id if is_inside else None,
+                        None if not is_inside else outer.id_of_action() if type(outer) is SmallCall else outer.action_id,
                     ),
                     _SMALL_BYTES,
                     conversation,
@@ -82,7 +94,8 @@ class _FinishedCall(msgspec.Struct, gc=False):
     """What a call leaves behind. Nothing in it changes, and nothing of it leads back to the scope that remembers it."""
 
     spec: ActionSpec
-    event_id: str
+    process: str
+    number: int
     conversation_id: str
     started_ns: int
     offset_ns: int
@@ -96,7 +109,7 @@ class _FinishedCall(msgspec.Struct, gc=False):
         at_us = (self.started_ns + self.offset_ns) // 1000
         duration_ns = self.ended_ns - self.started_ns
         return events.Action(
-            self.event_id,
+            event_id(at_us, self.process, self.number),
             self.conversation_id,
             at_us,
             self.spec.name or "action",

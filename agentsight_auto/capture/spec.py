@@ -146,18 +146,19 @@ class ActionSpec:
                         is_small = False
                         break
             clock, ids = runtime.clock, runtime.ids
-            started_ns = clock.monotonic_ns()
-            if started_ns >= ids.until_ns:
-                ids.tick(started_ns, clock.offset_ns)
             frame: ActionFrame
             if is_small:
                 frame = SmallCall(
-                    conversation, ids.head + ids.tail(), outer, None, 0, False, self, given, None, started_ns, clock.offset_ns, True
+                    conversation, None, outer, None, 0, False, self, given, None, clock.monotonic_ns(), clock.offset_ns,
+                    True, None, None, False, None, ids.number(), ids.process
                 )
             else:
+                started_ns = clock.monotonic_ns()
+                if started_ns >= ids.until_ns:
+                    ids.tick(started_ns, clock.offset_ns)
                 frame = ActionFrame(
                     conversation,
-                    ids.head + ids.tail(),
+                    "%s%08x" % (ids.head, ids.number()),
                     outer,
                     None,
                     0,
