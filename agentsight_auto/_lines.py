@@ -6,10 +6,12 @@ surrogates, which neither JSON nor the store can hold.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import msgspec
 
+from ._guard import failures
 from .events import AnyEvent, encode_event
 from .snapshot import safe_json
 
@@ -19,9 +21,6 @@ _BACKSLASH = ord("\\")
 
 class Captured(Protocol):
     """An event that is captured but not put together yet; nothing that it is made of changes any more."""
-
-    def event(self) -> AnyEvent:
-        """Return the event."""
 
     def line(self) -> bytes:
         """Return the line of the event."""
@@ -36,6 +35,17 @@ def line_of(event: AnyEvent) -> bytes:
     except UnicodeEncodeError:
         line = encode_event(_without_nul_and_surrogates(event))
     return line
+
+
+def lines_of(items: Iterable[bytes | Captured]) -> list[bytes]:
+    """Return the lines of what was captured; what cannot be put together is counted, and holds back nothing else."""
+    lines = []
+    for item in items:
+        try:
+            lines.append(item if isinstance(item, bytes) else item.line())
+        except Exception as error:  # noqa: BLE001 - no log: this runs where a log handler would meet the lock of the writer
+            failures[f"recording: {type(error).__name__}"] += 1
+    return lines
 
 
 def _without_nul_and_surrogates(event: AnyEvent) -> AnyEvent:

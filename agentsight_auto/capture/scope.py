@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import events
-from .._guard import documented, failed, shown
+from .._guard import documented, failed, raise_documented, shown
 from ..enums import AttachmentMode, Sender
 from ..exceptions import (
+    AgentSightException,
     InvalidAnswerDataException,
     InvalidConversationDataException,
     InvalidQuestionDataException,
@@ -96,7 +97,7 @@ class ConversationScope:
         now_ns = clock.monotonic_ns()
         if now_ns >= ids.until_ns:
             ids.tick(now_ns, clock.offset_ns)
-        return "%s%08x" % (ids.head, ids.number()), self.conversation_id, (now_ns + clock.offset_ns) // 1000
+        return f"{ids.head}{ids.number():08x}", self.conversation_id, (now_ns + clock.offset_ns) // 1000
 
     def record_start(self, known: Mapping[str, Any]) -> None:
         """Record what is known of the conversation."""
@@ -105,7 +106,6 @@ class ConversationScope:
 
     # -- the documented calls ----------------------------------------------------------------------------------------
 
-    @documented
     def track_human_message(
         self,
         message: str,
@@ -120,9 +120,13 @@ class ConversationScope:
             InvalidAttachmentException, InvalidQueryException, InvalidConversationDataException: as in
                 `track_attachments`.
         """
-        self._track_message("end_user", message, attachments, attachment_mode, metadata)
+        try:
+            self._track_message("end_user", message, attachments, attachment_mode, metadata)
+        except AgentSightException:
+            raise
+        except Exception as error:  # noqa: BLE001 - as `documented` does, without a call of its own
+            raise_documented("ConversationScope.track_human_message", error)
 
-    @documented
     def track_agent_message(
         self,
         message: str,
@@ -137,7 +141,12 @@ class ConversationScope:
             InvalidAttachmentException, InvalidQueryException, InvalidConversationDataException: as in
                 `track_attachments`.
         """
-        self._track_message("agent", message, attachments, attachment_mode, metadata)
+        try:
+            self._track_message("agent", message, attachments, attachment_mode, metadata)
+        except AgentSightException:
+            raise
+        except Exception as error:  # noqa: BLE001 - as `documented` does, without a call of its own
+            raise_documented("ConversationScope.track_agent_message", error)
 
     def track_question(self, question: str, metadata: Mapping[str, Any] | None = None) -> None:
         """Record what the customer said: the older name of `track_human_message`."""
@@ -224,7 +233,6 @@ class ConversationScope:
         refs = self._store_attachments(attachments, mode)
         self.record(events.Attachments(*self.stamp(), who, refs, kept))
 
-    @documented
     def track_token_usage(
         self,
         prompt_tokens: int = 0,
@@ -237,14 +245,20 @@ class ConversationScope:
         Raises:
             InvalidConversationDataException: not a whole number of at least 0.
         """
-        prompt = arguments.checked_tokens("prompt_tokens", prompt_tokens)
-        completion = arguments.checked_tokens("completion_tokens", completion_tokens)
-        total = arguments.checked_tokens("total_tokens", total_tokens)
-        total = total or prompt + completion
-        if total > arguments.MOST_TOKENS:
-            arguments.checked_tokens("prompt_tokens + completion_tokens", total)
-        embedding = arguments.checked_tokens("embedding_tokens", embedding_tokens)
-        self.record(events.TokenUsage(*self.stamp(), prompt, completion, total, embedding))
+        try:
+            prompt = arguments.checked_tokens("prompt_tokens", prompt_tokens)
+            completion = arguments.checked_tokens("completion_tokens", completion_tokens)
+            total = arguments.checked_tokens("total_tokens", total_tokens)
+            total = total or prompt + completion
+            if total > arguments.MOST_TOKENS:
+                arguments.checked_tokens("prompt_tokens + completion_tokens", total)
+            embedding = arguments.checked_tokens("embedding_tokens", embedding_tokens)
+            event_id, conversation_id, at_us = self.stamp()
+            self.record(events.TokenUsage(event_id, conversation_id, at_us, prompt, completion, total, embedding))
+        except AgentSightException:
+            raise
+        except Exception as error:  # noqa: BLE001 - as `documented` does, without a call of its own
+            raise_documented("ConversationScope.track_token_usage", error)
 
     def get_token_usage(self) -> TokenTotals:
         """Return the tokens recorded since the last send: prompt, completion, total and embedding tokens."""
@@ -320,7 +334,8 @@ class ConversationScope:
         content = arguments.checked_text(message, "message", error, settings.max_text_bytes)
         kept = None if metadata is None else arguments.checked_metadata(metadata, settings)
         refs = self._store_attachments(attachments, mode) if attachments else []
-        self.record(events.Message(*self.stamp(), sender, content, kept, refs))
+        event_id, conversation_id, at_us = self.stamp()
+        self.record(events.Message(event_id, conversation_id, at_us, sender, content, kept, refs))
 
     def _store_attachments(self, attachments: Any, mode: Any) -> list[events.AttachmentRef]:
         from .files import attachment_mode, store_attachments  # noqa: PLC0415 - few have attachments

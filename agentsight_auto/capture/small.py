@@ -1,8 +1,7 @@
 """The call of a plain function with small arguments and a small result: most calls, and the shortest way for them.
 
-In: what `ActionFrame` gets. Out: what an `Action` event is made of, put together when the buffer is written: on the
-caller's thread neither the event nor its JSON is made. Loses: nothing; whatever else a call turns out to be, `ActionFrame`
-records.
+In: what `ActionFrame` gets. Out: what an `Action` event is made of: id, event and JSON are put together when the buffer
+is written, not while the caller waits. Loses: nothing; a call that turns out to be another `ActionFrame` records.
 """
 
 from __future__ import annotations
@@ -77,7 +76,11 @@ class SmallCall(ActionFrame):
                         ended_ns,
                         self.tools_used,
                         result,
-                        None if not is_inside else outer.id_of_action() if type(outer) is SmallCall else outer.action_id,
+                        None
+                        if not is_inside
+                        else outer.id_of_action()
+                        if type(outer) is SmallCall
+                        else outer.action_id,
                     ),
                     _SMALL_BYTES,
                     conversation,
@@ -104,25 +107,24 @@ class _FinishedCall(msgspec.Struct, gc=False):
     response: Any
     parent_id: str | None
 
-    def event(self) -> events.Action:
-        """Return the event."""
-        at_us = (self.started_ns + self.offset_ns) // 1000
-        duration_ns = self.ended_ns - self.started_ns
-        return events.Action(
-            event_id(at_us, self.process, self.number),
-            self.conversation_id,
-            at_us,
-            self.spec.name or "action",
-            at_us,
-            at_us + duration_ns // 1000,
-            duration_ns / 1e6,
-            self.spec.told(self.arguments),
-            self.response,
-            None,
-            None,
-            self.parent_id,
-        )
-
     def line(self) -> bytes:
         """Return the line of the event."""
-        return line_of(self.event())
+        at_us = (self.started_ns + self.offset_ns) // 1000
+        duration_ns = self.ended_ns - self.started_ns
+        spec = self.spec
+        return line_of(
+            events.Action(
+                event_id(at_us, self.process, self.number),
+                self.conversation_id,
+                at_us,
+                spec.name or "action",
+                at_us,
+                at_us + duration_ns // 1000,
+                duration_ns / 1e6,
+                spec.told(self.arguments),
+                self.response,
+                None,
+                None,
+                self.parent_id,
+            )
+        )

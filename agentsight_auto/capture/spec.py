@@ -95,8 +95,13 @@ class ActionSpec:
 
     def told(self, args: tuple[Any, ...]) -> dict[str, Any]:
         """Return what is recorded of a call with nothing but small positional arguments."""
-        names = self.names[1:] if self.skips_first else self.names
-        return {"function": self.function_name, "parameters": dict(zip(names, args))}  # noqa: B905 - a keyword costs
+        names = self.names
+        position = 1 if self.skips_first and len(args) < len(names) else 0
+        parameters = {}
+        for value in args:  # counted by hand: making a `zip` takes longer than all the rest of the loop
+            parameters[names[position]] = value
+            position += 1
+        return {"function": self.function_name, "parameters": parameters}
 
     def captures_response(self, settings: Settings) -> bool:
         """Return whether results are recorded."""
@@ -149,8 +154,24 @@ class ActionSpec:
             frame: ActionFrame
             if is_small:
                 frame = SmallCall(
-                    conversation, None, outer, None, 0, False, self, given, None, clock.monotonic_ns(), clock.offset_ns,
-                    True, None, None, False, None, ids.number(), ids.process
+                    conversation,
+                    None,
+                    outer,
+                    None,
+                    0,
+                    False,
+                    self,
+                    given,
+                    None,
+                    clock.monotonic_ns(),
+                    clock.offset_ns,
+                    True,
+                    None,
+                    None,
+                    False,
+                    None,
+                    ids.number(),
+                    ids.process,
                 )
             else:
                 started_ns = clock.monotonic_ns()
@@ -158,7 +179,7 @@ class ActionSpec:
                     ids.tick(started_ns, clock.offset_ns)
                 frame = ActionFrame(
                     conversation,
-                    "%s%08x" % (ids.head, ids.number()),
+                    f"{ids.head}{ids.number():08x}",
                     outer,
                     None,
                     0,

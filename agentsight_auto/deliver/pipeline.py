@@ -1,6 +1,7 @@
 """From captured events to answered ones: the buffer, the outbox and the worker behind one object.
 
-In: lines of event JSON, from any thread, signal handler or `__del__`. Out: batches at the destination.
+In: lines of event JSON, or what they are made of, from any thread, signal handler or `__del__`.
+Out: batches at the destination.
 Loses: what the bounds push out and what damage destroyed; `FlushReport.lost` counts it by reason.
 """
 
@@ -16,6 +17,7 @@ from typing import TypeVar
 
 from agentsight_auto import _guard
 from agentsight_auto._clock import Clock
+from agentsight_auto._lines import Captured, lines_of
 from agentsight_auto.deliver import lifecycle
 from agentsight_auto.deliver.backlog import Backlog, PipelineOptions
 from agentsight_auto.deliver.delivery import Delivery
@@ -199,10 +201,8 @@ class Pipeline:
         self.buffered_bytes = 0
         buffer = self._buffer
         count = len(buffer)
-        lines = []
-        for item in buffer[:count]:
-            lines.append(item if type(item) is bytes else item.line())  # noqa: PERF401 - a comprehension is a call
-        self._taken += lines  # interrupted before the next line, the events are known twice by the same ids
+        # Interrupted before the next line, the events are known twice by the same ids.
+        self._taken += lines_of(buffer[:count])
         del buffer[:count]
         if self._taken:
             self._backlog.add(self._taken)
