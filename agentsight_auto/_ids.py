@@ -30,7 +30,8 @@ class IdSource:
         self.process = process
         self.head = ""
         self.until_ns = 0
-        self.number: Callable[[], int] = itertools.count(1).__next__
+        # After the last one from 1 again: by then the milliseconds are others.
+        self.number: Callable[[], int] = itertools.chain.from_iterable(itertools.repeat(range(1, 1 << 32))).__next__
 
     def next(self, at_us: int) -> str:
         """Return the id of an event captured at `at_us` (microseconds since 1970, UTC)."""
@@ -48,7 +49,7 @@ class IdSource:
 
 def event_id(at_us: int, process: str, number: int) -> str:
     """Return the id of an event captured at `at_us`, the `number`-th of the source that `process` stands for."""
-    return "%012x%s%08x" % (at_us // 1000, process, number & 0xFFFFFFFF)  # noqa: UP031 - an f-string takes longer
+    return "%012x%s%08x" % (at_us // 1000, process, number)  # noqa: UP031 - an f-string takes longer
 
 
 def derived_id(at_us: int, *parts: str) -> str:

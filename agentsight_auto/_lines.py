@@ -42,7 +42,7 @@ def lines_of(items: Iterable[bytes | Captured]) -> list[bytes]:
     lines = []
     for item in items:
         try:
-            lines.append(item if isinstance(item, bytes) else item.line())
+            lines.append(item if type(item) is bytes else item.line())  # type: ignore[union-attr]
         except Exception as error:  # noqa: BLE001 - no log: this runs where a log handler would meet the lock of the writer
             failures[f"recording: {type(error).__name__}"] += 1
     return lines

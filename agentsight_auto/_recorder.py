@@ -21,7 +21,7 @@ class Unsent(Protocol):
         """Forget what the parent process recorded."""
 
     def let_go(self) -> None:
-        """Let go of content, down to the limit."""
+        """Let go of content, down to the limit; callers take turns."""
 
 
 class Recorder(Protocol):

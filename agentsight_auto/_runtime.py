@@ -1,6 +1,6 @@
 """The runtime: joins capture to delivery and the clients to the store. One default runtime; others live beside it.
 
-In: events from capture (`record`), settings (`configure`). Out: lines in the pipeline, an opened backend to ask.
+In: events from capture (`take_in`), settings (`configure`). Out: lines in the pipeline, an opened backend to ask.
 Loses: what cannot be encoded even after sanitising, counted by `_guard.failures`.
 
 Importing this loads neither the store nor what asks it: the first delivery, or the first question, does.
@@ -21,14 +21,14 @@ from ._clock import Clock
 from ._context import CurrentVariable
 from ._guard import warn_at_most_once_a_minute
 from ._ids import IdSource
-from ._lines import Captured, line_of
 from ._opening import announce, mind_forks
 from ._settings import Settings, check_arguments, check_remote, check_setting, load_settings, prepare_home
 from .deliver.pipeline import FlushReport, Pipeline, PipelineOptions
-from .events import AnyEvent, Event
+from .events import Event
 
 if TYPE_CHECKING:
     from ._backends import Backends
+    from ._lines import Captured
     from ._recorder import Recorder
     from .capture.frames import Frame
     from .deliver.destination import Destination
@@ -88,6 +88,7 @@ class Runtime:
         self._ready: Pipeline | None = None
         self._backends: Backends | None = None
         self._lock = threading.RLock()
+        self._folding = threading.Lock()
         self._dropped: Counter[str] = Counter()
         self.processing: Processor | None = _Unread(self)
         self.has_warned_of_implicit = False
@@ -99,6 +100,7 @@ class Runtime:
     def renew_after_fork(self) -> None:
         """In a forked child: ids of its own, and locks that no thread of the parent holds."""
         self._lock = threading.RLock()
+        self._folding = threading.Lock()
         if self._backends is not None:
             self._backends.renew_after_fork()
         self._dropped.clear()
@@ -161,18 +163,11 @@ class Runtime:
 
     # -- recording ---------------------------------------------------------------------------------------------------
 
-    def record(self, event: AnyEvent, recorder: Recorder) -> None:
-        """Take one event in: processed, encoded once for the pipeline and for its scope."""
-        if self.processing is not None:
-            kept = self.processing.apply(event)
-            if kept is None:
-                return
-            event = kept
-        line = line_of(event)
-        self.take_in(line, len(line), recorder)
-
     def take_in(self, item: bytes | Captured, size_bytes: int, recorder: Recorder) -> None:
-        """Take in the line of an event, or what one is made of, for the pipeline and for its scope."""
+        """Take in the line of an event, or what one is made of, for the pipeline and for its scope.
+
+        The one door for everything recorded; `processing` has seen the event, or there is none.
+        """
         pipeline = self._ready or self._make_ready()
         if recorder.is_open:  # what `Pipeline.append` does: every call of a tracked function comes through here
             pipeline.push(item)
@@ -190,8 +185,11 @@ class Runtime:
             unsent.start_afresh(self.generation)
         unsent.items.append(item)
         unsent.size_bytes = size_bytes = unsent.size_bytes + size_bytes
-        if size_bytes > unsent.limit_bytes:
-            unsent.let_go()
+        if size_bytes > unsent.limit_bytes and self._folding.acquire(blocking=False):
+            try:
+                unsent.let_go()
+            finally:
+                self._folding.release()
 
     def _make_ready(self) -> Pipeline:
         """Make the home folder before the first thing is written to it; where that fails, the outbox deals with it."""

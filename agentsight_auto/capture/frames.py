@@ -159,7 +159,10 @@ class Entries(Generic[E]):
         """Return and forget the entry that is being left."""
         entries = self._open
         if len(entries) == 1:
-            return self._forget(entries[0])
+            try:
+                return entries.pop(0)
+            except IndexError:  # left already, by another thread
+                return None
         here = [frame for frame in chain(current) if frame.opener is self]
         candidates: list[Frame] = [*here, *reversed(entries.copy())]
         same_owner = [frame for frame in candidates if frame.owner == owner]

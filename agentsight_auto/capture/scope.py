@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import events
 from .._guard import documented, failed, raise_documented, shown
+from .._lines import line_of
 from ..enums import AttachmentMode, Sender
 from ..exceptions import (
     AgentSightException,
@@ -85,7 +86,14 @@ class ConversationScope:
         """Take one event of this conversation; the bounded, safe values are the caller's duty. Never raises."""
         if self.is_recording:
             try:
-                self.runtime.record(event, self)
+                runtime = self.runtime
+                if runtime.processing is not None:
+                    processed = runtime.processing.apply(event)
+                    if processed is None:
+                        return
+                    event = processed
+                line = line_of(event)
+                runtime.take_in(line, len(line), self)
                 self.used_at_us = event.at_us
             except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
                 failed("ConversationScope.record", failure)
@@ -246,13 +254,9 @@ class ConversationScope:
             InvalidConversationDataException: not a whole number of at least 0.
         """
         try:
-            prompt = arguments.checked_tokens("prompt_tokens", prompt_tokens)
-            completion = arguments.checked_tokens("completion_tokens", completion_tokens)
-            total = arguments.checked_tokens("total_tokens", total_tokens)
-            total = total or prompt + completion
-            if total > arguments.MOST_TOKENS:
-                arguments.checked_tokens("prompt_tokens + completion_tokens", total)
-            embedding = arguments.checked_tokens("embedding_tokens", embedding_tokens)
+            prompt, completion, total, embedding = arguments.token_counts(
+                prompt_tokens, completion_tokens, total_tokens, embedding_tokens
+            )
             event_id, conversation_id, at_us = self.stamp()
             self.record(events.TokenUsage(event_id, conversation_id, at_us, prompt, completion, total, embedding))
         except AgentSightException:

@@ -167,7 +167,8 @@ class Pipeline:
 
     def _do(self, operation: Callable[[], object], then: frozenset[str]) -> None:
         try:
-            self._check_process()
+            if self._pid != os.getpid():
+                self.become_child()
             self._gate.run(operation)
             worker = self._worker
             if worker is None or not worker.is_alive:
