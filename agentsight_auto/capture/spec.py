@@ -137,7 +137,11 @@ class ActionSpec:
                 conversation = outer.conversation
             if not conversation.is_recording:
                 return None
-            is_small = not (kwargs or self.is_special) and settings.captures_all and len(args) <= self._name_count
+            is_small = (
+                not (kwargs or self.is_special or conversation.is_binding)
+                and settings.captures_all
+                and len(args) <= self._name_count
+            )
             if is_small:
                 given = args[1:] if self.skips_first else args
                 for value in given:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentsight_auto import _guard, _runtime, conversation, track_action
+from agentsight_auto import _guard, _runtime, conversation, conversation_tracker, track_action
 from agentsight_auto._lines import lines_of
 from agentsight_auto.capture.small import SMALL_TEXT
 from agentsight_auto.events import Action
-from agentsight_auto.testing import Recording
+from agentsight_auto.testing import ManualClock, Recording, recording
 
 
 @track_action
@@ -99,3 +99,14 @@ def test_one_event_that_cannot_be_put_together_holds_back_no_other() -> None:
     before = _guard.failures["recording: ValueError"]
     assert lines_of([b"1", Broken(), b"2"]) == [b"1", b"2"]
     assert _guard.failures.pop("recording: ValueError") == before + 1
+
+
+def test_a_binding_that_only_small_calls_use_stays_in_use() -> None:
+    """Every call counts as use, so the calls of an hour lie in one conversation."""
+    clock = ManualClock()
+    with recording(clock=clock) as recorded:
+        conversation_tracker.get_or_create_conversation("c")
+        for _ in range(4):
+            clock.advance(20 * 60)
+            find("A-1")
+        assert {action.conversation_id for action in actions(recorded)} == {"c"}
