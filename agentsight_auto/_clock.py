@@ -38,7 +38,8 @@ class Clock:
 def iso_from_us(at_us: int) -> str:
     """Return ISO 8601 in UTC with microseconds and ``Z``: ``2026-11-21T08:30:00.000000Z``."""
     seconds, micros = divmod(at_us, 1_000_000)
-    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{micros:06d}Z"
+    moment = datetime.fromtimestamp(seconds, timezone.utc).replace(microsecond=micros, tzinfo=None)
+    return f"{moment.isoformat(timespec='microseconds')}Z"
 
 
 def us_from_datetime(moment: datetime) -> int:

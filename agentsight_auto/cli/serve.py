@@ -48,7 +48,7 @@ def _run(invocation: Invocation) -> int:
     app = run.open_app(settings)
     server = run.make_server(app, settings, log_requests=not arguments.quiet)
     _say(invocation, settings, address, run.first_key(app, agent=DEFAULT_AGENT))
-    server.run(sockets=[listener])
+    run.serve(server, listener)
     return FINE
 
 

@@ -55,7 +55,7 @@ def _run(invocation: Invocation) -> int:
     if not arguments.no_browser:
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     try:
-        server.run(sockets=[listener])
+        run.serve(server, listener)
     finally:
         invocation.runtime.shutdown(2.0)
     return FINE

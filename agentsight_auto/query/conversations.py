@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Table, select
+from sqlalchemy import Connection, Row, Select, Table, bindparam, select
 
 from agentsight_auto._clock import iso_from_us
 from agentsight_auto.query.cost import cost_of
@@ -21,7 +21,23 @@ from agentsight_auto.store.schema import action_logs, attachments, buttons, feed
 Shape = dict[str, Any]
 Link: TypeAlias = Callable[[Row[Any]], "str | None"]
 """Takes a row of `attachments` and returns the URL of its content, or None while that is not there."""
+Statement: TypeAlias = Select[Any]
+"""One that is made once: it takes the parameter `keys`."""
 TOKEN_COUNTERS = ("prompt_tokens", "completion_tokens", "total_tokens", "embedding_tokens")
+
+
+def _belonging(table: Table, column: str, *order: str) -> Statement:
+    wanted = table.c[column].in_(bindparam("keys", expanding=True))
+    return select(table).where(wanted).order_by(*(table.c[name] for name in order))
+
+
+_SAID = _belonging(messages, "conversation_pk", "at_us", "event_id")
+_JUDGED = _belonging(feedbacks, "conversation_pk", "created_at_us", "id")
+_USED = _belonging(token_usages, "conversation_pk", "at_us", "event_id")
+_HANGING, _HANGING_ON_MESSAGES = (
+    [_belonging(table, column, "id") for table in (action_logs, buttons, attachments)]
+    for column in ("conversation_pk", "message_id")
+)
 
 
 def json_value(text: str | None) -> Any:
@@ -43,8 +59,8 @@ def load_conversations(
     """
     keys = [row.id for row in rows]
     shape_messages = _Messages(connection, keys, link, for_export=for_export)
-    judged = _rows_by(connection, feedbacks, keys, "conversation_pk", feedbacks.c.created_at_us, feedbacks.c.id)
-    used = _rows_by(connection, token_usages, keys, "conversation_pk", token_usages.c.at_us, token_usages.c.event_id)
+    judged = _rows_by(connection, _JUDGED, keys, "conversation_pk")
+    used = _rows_by(connection, _USED, keys, "conversation_pk")
     shapes = []
     for row in rows:
         shape = conversation_fields(row)
@@ -116,12 +132,11 @@ class _Messages:
         """Load the messages of the conversations `keys`; with `only` just what hangs on that message."""
         self._link = link
         self._for_export = for_export
-        order = messages.c.at_us, messages.c.event_id
-        self._messages = _rows_by(connection, messages, keys, "conversation_pk", *order) if only is None else {}
-        on = None if only is None else only.id
-        self._logs = _rows_by(connection, action_logs, keys, "message_id", action_logs.c.id, message_id=on)
-        self._buttons = _rows_by(connection, buttons, keys, "message_id", buttons.c.id, message_id=on)
-        self._attachments = _rows_by(connection, attachments, keys, "message_id", attachments.c.id, message_id=on)
+        self._messages = _rows_by(connection, _SAID, keys, "conversation_pk") if only is None else {}
+        hanging, of = (_HANGING, keys) if only is None else (_HANGING_ON_MESSAGES, [only.id])
+        self._logs, self._buttons, self._attachments = (
+            _rows_by(connection, statement, of, "message_id") for statement in hanging
+        )
         every_log = [log for logs in self._logs.values() for log in logs]
         if only is not None:
             parents = action_logs.c.event_id.in_([log.parent_event_id for log in every_log])
@@ -232,20 +247,11 @@ def _token_usage(row: Row[Any]) -> Shape:
 
 
 def _rows_by(
-    connection: Connection,
-    table: Table,
-    keys: Sequence[int],
-    group: str,
-    *order: ColumnElement[Any],
-    message_id: int | None = None,
+    connection: Connection, statement: Statement, keys: Sequence[int], group: str
 ) -> Mapping[int, list[Row[Any]]]:
-    """Return the rows that belong to the conversations `keys`, grouped by a column, with one statement.
-
-    With a `message_id` those of that message.
-    """
+    """Return the rows that belong to `keys`, grouped by a column, with one statement."""
     grouped: defaultdict[int, list[Row[Any]]] = defaultdict(list)
-    wanted = table.c.conversation_pk.in_(keys) if message_id is None else table.c.message_id == message_id
     if keys:
-        for row in connection.execute(select(table).where(wanted).order_by(*order)):
+        for row in connection.execute(statement, {"keys": keys}).all():
             grouped[getattr(row, group)].append(row)
     return grouped

@@ -15,7 +15,7 @@ from agentsight_auto.exceptions import (
     NotFoundException,
 )
 from agentsight_auto.query import conversations as shapes
-from agentsight_auto.query import exports, pages, parameters
+from agentsight_auto.query import exports, ordering, pages, parameters
 from agentsight_auto.query.counts import Counts
 from agentsight_auto.query.filter_values import Reader
 from agentsight_auto.query.filters import Filters, parse_filters
@@ -92,7 +92,7 @@ class EmbeddedReads:
         number = parameters.read_whole_number("page", page)
         size = parameters.clamp_page_size(parameters.read_whole_number("page_size", page_size))
         wanted = self._parse(filters)
-        place = None if cursor is None else pages.parse_cursor(cursor, wanted.ordering)
+        place = None if cursor is None else ordering.parse_cursor(cursor, wanted.ordering)
         with self._database.read() as connection:
             ways = plan_page(connection, wanted.asked)
             found = pages.fetch_page(connection, ways, ordering=wanted.ordering, number=number, size=size, place=place)

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import select
 
 from agentsight_auto.query.conversations import Link, load_conversations
-from agentsight_auto.query.pages import Ordering
+from agentsight_auto.query.ordering import Ordering
 from agentsight_auto.query.plan import Asked, plan_all
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.schema import conversations, messages

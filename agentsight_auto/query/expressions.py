@@ -9,7 +9,18 @@ from collections.abc import Collection
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, UnaryExpression, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    TextClause,
+    UnaryExpression,
+    bindparam,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.sql.operators import custom_op
 
 
@@ -18,10 +29,10 @@ def unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
 
 
-def known_ids(ids: Collection[int]) -> Select[Any]:
+def known_ids(ids: Collection[int]) -> TextClause:
     """Return a subquery of these ids that is one parameter, however many they are."""
-    each = func.json_each(str(sorted(ids))).table_valued("value")
-    return select(each.c.value)
+    each = bindparam("ids", str(sorted(ids)), String, unique=True)
+    return text("SELECT value FROM json_each(:ids)").bindparams(each)
 
 
 def read_ids(connection: Connection, ids: Select[Any]) -> set[int]:

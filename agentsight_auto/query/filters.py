@@ -20,9 +20,9 @@ from sqlalchemy import ColumnElement
 from agentsight_auto.query import parameters
 from agentsight_auto.query.filter_values import Reader, as_text
 from agentsight_auto.query.insight_filters import INSIGHT_FILTERS, read_insight_filters
-from agentsight_auto.query.lifecycle import Lifecycle, Rules
+from agentsight_auto.query.lifecycle import Rules
 from agentsight_auto.query.members import MEMBER_FILTERS, Condition, read_members
-from agentsight_auto.query.pages import Ordering, parse_ordering
+from agentsight_auto.query.ordering import Ordering, parse_ordering
 from agentsight_auto.query.plan import Asked, Exact
 from agentsight_auto.store.schema import conversations
 
@@ -104,12 +104,12 @@ def parse_filters(
     hides_deleted = not parameters.read_flag("include_deleted", given.get("include_deleted", False))
     if hides_deleted:
         conditions.append(_columns.is_deleted.is_(False))
-    members = [*read_members(given, agent_id), *read_insight_filters(given, Lifecycle(rules, agent_id))]
+    members = [*read_members(given, agent_id), *read_insight_filters(given, rules, agent_id)]
     ordering = parse_ordering(given["ordering"]) if "ordering" in given else Ordering()
     for name in given.keys() - set(KNOWN_FILTERS) - readers.keys():
         _warn_of_unknown(name)
     return Filters(
-        asked=Asked(agent_id, exacts, conditions, members),
+        asked=Asked(agent_id, exacts, conditions, members, hides_deleted),
         ordering=ordering,
         parameters={name: as_text(name, value) for name, value in given.items() if name in KNOWN_FILTERS},
         only_hides_deleted=len(conditions) == 1 and hides_deleted,

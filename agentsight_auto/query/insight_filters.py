@@ -12,7 +12,7 @@ from sqlalchemy import and_, or_, select
 
 from agentsight_auto.query import parameters
 from agentsight_auto.query.filter_values import Reader
-from agentsight_auto.query.lifecycle import STATUSES, Condition, Lifecycle, read_list
+from agentsight_auto.query.lifecycle import STATUSES, Condition, Lifecycle, Rules, read_list
 from agentsight_auto.query.members import Members, by_subquery
 from agentsight_auto.store.schema import conversations
 from agentsight_auto.store.schema_insights import insights
@@ -54,16 +54,23 @@ _CONDITIONS: Mapping[str, Callable[[Lifecycle, Any], Condition]] = {
 INSIGHT_FILTERS = tuple(INSIGHT_READERS)
 
 
-def read_insight_filters(given: Mapping[str, Any], life: Lifecycle) -> list[Members]:
+def read_insight_filters(given: Mapping[str, Any], rules: Rules, agent_id: int) -> list[Members]:
     """Return what the filters that are given ask for.
 
     Raises:
         InvalidQueryException: a value that cannot be read.
     """
+    named = [name for name in INSIGHT_READERS if name in given]
+    if not named:
+        return []
+    life = Lifecycle(rules, agent_id)
     return [
-        _members(or_(*(_CONDITIONS[name](life, read(name, value)) for value in parameters.each(given[name]))))
-        for name, read in INSIGHT_READERS.items()
-        if name in given
+        _members(
+            or_(
+                *(_CONDITIONS[name](life, INSIGHT_READERS[name](name, value)) for value in parameters.each(given[name]))
+            )
+        )
+        for name in named
     ]
 
 
@@ -73,4 +80,4 @@ def _members(condition: Condition) -> Members:
     joined = insights.outerjoin(conversations, conversations.c.id == pk)  # left out where nothing of it is asked
     found = select(pk).select_from(joined).where(condition).correlate(None)
     probe = select(pk).where(pk == conversations.c.id, condition).correlate(conversations).exists()
-    return Members(probe, found, by_subquery(found), is_distinct=True)
+    return Members(probe, by_subquery(found), found, is_distinct=True)

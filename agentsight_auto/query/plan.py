@@ -21,10 +21,8 @@ from agentsight_auto.store.schema import conversations
 
 WINDOW = 10_000
 """So many conversations are walked through for a page before another way is taken."""
-_FEW_TEXTS = 500
-"""So many rows whose messages have to be read are looked up and sorted."""
 _FEW = 2_000
-"""So many others."""
+"""So many candidates are soon looked up: what else they have no index need tell."""
 _SOME_ALONE = 8_000
 """So many candidates are fetched to tell few from many; what has more is soon met by walking."""
 _SOME = 20_000
@@ -37,8 +35,8 @@ _TOGETHER = 100_000
 """So many are fetched of each of several conditions to count what they have in common."""
 _RARE_ROWS = (2_000, 20_000)
 """The index of a value that so many rows have may lead; the smaller number is looked for first."""
-MOST_COUNTED = 100_000
-"""The same for texts that are counted: reading so many conversations takes as long as reading all messages once."""
+_COUNTED_TEXTS = 500_000
+"""The same for texts that are counted: what more of a million have is sooner met in each conversation by walking."""
 
 
 class Exact(NamedTuple):
@@ -68,20 +66,28 @@ class Asked(NamedTuple):
     row_conditions: Sequence[Condition]
     """Further conditions on the row itself."""
     members: Sequence[Members]
+    hides_deleted: bool = True
+    """Whether that is one of the conditions on the row: without it the index of a value has no order of its own."""
 
 
 class Ways(NamedTuple):
     """The same conditions for each way to a page."""
 
     own: list[Condition]
-    """What the row itself has to fulfil, for walking: without the members."""
-    walk: list[Condition]
-    skip: list[Condition]
-    """For walking far, where each member is better looked up in a set of all ids."""
-    gather: list[Condition] | None
-    """For looking up the members and sorting them, where walking may find too few; None where it cannot."""
-    few: list[Condition] | None = None
-    """For looking up all candidates, where they are known."""
+    """What the row itself has to fulfil: without the probes."""
+    probes: list[Condition]
+    """What the members ask of each row that is met."""
+    skip: list[Condition] | None = None
+    """For walking far, with exact members looked up in sets of all ids; None where there are none."""
+    gather: list[Condition] | None = None
+    """For looking up and sorting all exact members or, without the probes, all candidates; None without either."""
+    ids: Sequence[int] | None = None
+    """The candidates, where they are known, the lowest first."""
+
+    @property
+    def walk(self) -> list[Condition]:
+        """Return all conditions, for walking through the rows and asking each."""
+        return [*self.own, *self.probes]
 
 
 def plan_page(connection: Connection, asked: Asked) -> Ways:
@@ -89,41 +95,34 @@ def plan_page(connection: Connection, asked: Asked) -> Ways:
     exact = _SOME if _is_several(asked) else _SOME_ALONE
     ids, members = _candidates(connection, asked, _Limits(_SOME_ROWS, exact, _SOME_TEXTS))
     probes = [member.probe for member in members]
-    few = _FEW if all(member.is_exact for member in members) else _FEW_TEXTS
-    found = [conversations.c.id.in_(known_ids(ids or ())), *_checks(asked), *probes]
-    if ids is not None and len(ids) <= few:
-        return Ways(found, found, found, None, found)
-    own = _leading(connection, asked)
     if ids is not None:
-        own = [*own, unindexed(conversations.c.id).in_(known_ids(ids))]
-        return Ways(own, [*own, *probes], [*own, *probes], None, found)
-    if not members:
-        return Ways(own, own, own, None)
-    skip = [*own, *(unindexed(conversations.c.id).in_(member.subquery) for member in members)]
-    gather = [*_checks(asked), *(conversations.c.id.in_(member.subquery) for member in members)]
-    return Ways(own, [*own, *probes], skip, gather)
+        known = known_ids(ids)
+        checked = [*asked.row_conditions, *_checked(asked.exacts)]
+        own = [conversations.c.agent_id == asked.agent_id, unindexed(conversations.c.id).in_(known), *checked]
+        return Ways(own, probes, gather=[conversations.c.id.in_(known), *_checks(asked)], ids=sorted(ids))
+    own = _leading(connection, asked)
+    if not any(member.is_exact for member in members):
+        return Ways(own, probes)
+    gather = [*_checks(asked), *(member.among(conversations.c.id) for member in members)]
+    return Ways(own, probes, _in_sets(own, members), gather)
 
 
 def plan_all(connection: Connection, asked: Asked) -> list[Condition]:
     """Return the conditions for all that match, to be counted or gone through."""
     exact = _TOGETHER if _is_several(asked) else _SOME_ALONE
-    ids, members = _candidates(connection, asked, _Limits(_TOGETHER, exact, MOST_COUNTED))
+    ids, members = _candidates(connection, asked, _Limits(_TOGETHER, exact, _COUNTED_TEXTS))
     probes = [member.probe for member in members]
     if ids is not None:
         return [conversations.c.id.in_(known_ids(ids)), *_checks(asked), *probes]
-    own = _leading(connection, asked)
-    if not all(member.is_exact for member in members) and _is_few(connection, own):
-        return [*own, *probes]
-    return [*own, *(unindexed(conversations.c.id).in_(member.subquery) for member in members)]
+    return _in_sets(_leading(connection, asked), members)
+
+
+def _in_sets(own: Sequence[Condition], members: Sequence[Members]) -> list[Condition]:
+    return [*own, *(member.among(unindexed(conversations.c.id)) for member in members)]
 
 
 def _is_several(asked: Asked) -> bool:
     return len(asked.members) + len(asked.exacts) > 1
-
-
-def _is_few(connection: Connection, own: Sequence[Condition]) -> bool:
-    """Tell whether so few rows fulfil the conditions on the row that their messages are read sooner than all."""
-    return connection.execute(select(conversations.c.id).where(*own).offset(_SOME).limit(1)).one_or_none() is None
 
 
 class _Limits(NamedTuple):
@@ -177,14 +176,17 @@ def _checked(exacts: Sequence[Exact]) -> list[Condition]:
 def _leading(connection: Connection, asked: Asked) -> list[Condition]:
     """Let the index of the rarest value lead, or, where several columns have common values, that of all of them.
 
-    Of several values of one column the index has no common order: it may lead only where they are rare.
+    Of several values of one column, and of what is deleted and what is not, the index has no common order: it may lead
+    only where they are rare.
     """
     rest = [conversations.c.agent_id == asked.agent_id, *asked.row_conditions]
-    if len(asked.exacts) == 1 and len(asked.exacts[0].values) == 1:
+    if asked.hides_deleted and len(asked.exacts) == 1 and len(asked.exacts[0].values) == 1:
         return [*rest, asked.exacts[0].found()]
-    for most in _RARE_ROWS if asked.exacts else ():
+    for most in (_RARE_ROWS if asked.hides_deleted else _RARE_ROWS[:1]) if asked.exacts else ():
         for exact in asked.exacts:
             of_value = select(conversations.c.id).where(conversations.c.agent_id == asked.agent_id, exact.found())
             if connection.execute(of_value.offset(most).limit(1)).one_or_none() is None:
+                if not asked.hides_deleted:
+                    return [conversations.c.id.in_(of_value), *_checks(asked)]
                 return [*rest, exact.found(), *_checked([other for other in asked.exacts if other is not exact])]
     return [*rest, *_checked(asked.exacts)]

@@ -19,8 +19,7 @@ from agentsight_auto.query.expressions import unindexed
 from agentsight_auto.query.texts import contains
 from agentsight_auto.store.schema import conversation_actions, conversations, messages
 from agentsight_auto.store.schema_spans import actions
-from agentsight_auto.store.search_index import progress
-from agentsight_auto.store.search_tables import NAME_TABLES, can_search
+from agentsight_auto.store.search_tables import NAME_TABLES, read_extent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,11 +29,7 @@ _TRIGRAMS = 3
 _MOST_COMPARED = 24
 _SAMPLE = 48
 
-_NEWEST = "SELECT rowid FROM {0} WHERE {0} MATCH ? ORDER BY rowid DESC LIMIT ?"
-_HIGHEST = {
-    "message_search": "SELECT max(id) FROM search_documents",
-    **dict.fromkeys(NAME_TABLES, "SELECT max(id) FROM conversations"),
-}
+_NEWEST = "SELECT {1}, total(1), min(rowid) FROM (SELECT rowid FROM {0} WHERE {0} MATCH ? ORDER BY rowid DESC LIMIT ?)"
 _FOUND = {
     "message_search": "SELECT d.conversation_pk AS pk FROM message_search AS s "
     "JOIN search_documents AS d ON d.id = s.rowid WHERE s.message_search MATCH ? LIMIT ?",
@@ -44,11 +39,14 @@ _FOUND = {
 
 def candidates_by_words(connection: Connection, agent_id: int, needle: str, most: int) -> set[int] | None:
     """Return the conversations in which `needle` can be said, at most `most`; what actions say is not among it."""
-    found = _candidates(connection, "message_search", agent_id, needle, most)
+    extent = read_extent(connection, agent_id)
+    if extent is None:
+        return None
+    found = _candidates(connection, "message_search", extent.last_document, needle, most)
     if found is None:
         return None
     column = messages.c
-    said = (column.id > progress(connection).message_id, contains(column.content, needle))
+    said = (column.id > extent.message_id, contains(column.content, needle))
     tail = select(column.conversation_pk).where(*said, unindexed(column.agent_id) == agent_id)
     return _at_most(found.union(connection.execute(tail).scalars()), most)
 
@@ -57,15 +55,18 @@ def candidates_by_name(
     connection: Connection, agent_id: int, columns: Sequence[str], needle: str, most: int
 ) -> set[int] | None:
     """Return the conversations of which one of these columns can hold `needle`, at most `most`."""
+    extent = read_extent(connection, agent_id)
+    if extent is None:
+        return None
     found: set[int] = set()
     for table in (table for table, column in NAME_TABLES.items() if column in columns):
-        more = _candidates(connection, table, agent_id, needle, most)
+        more = _candidates(connection, table, extent.last_conversation, needle, most)
         if more is None:
             return None
         found |= more
     column = conversations.c
     named = or_(*(contains(column[name], needle) for name in columns))
-    own = (column.id > progress(connection).conversation_pk, unindexed(column.agent_id) == agent_id)
+    own = (column.id > extent.conversation_pk, unindexed(column.agent_id) == agent_id)
     return _at_most(found.union(connection.execute(select(column.id).where(*own, named)).scalars()), most)
 
 
@@ -87,35 +88,32 @@ def candidates_by_action(connection: Connection, agent_id: int, needle: str, mos
     return None if len(found) > most else set(found)
 
 
-def _candidates(connection: Connection, table: str, agent_id: int, needle: str, most: int) -> set[int] | None:
+def _candidates(connection: Connection, table: str, highest: int, needle: str, most: int) -> set[int] | None:
     folded = needle.casefold()
     trigrams = list(dict.fromkeys(folded[place : place + 3] for place in range(len(folded) - 2)))[:_MOST_COMPARED]
-    if not trigrams or "\0" in needle or not can_search(connection, agent_id):
+    if not trigrams or "\0" in needle:
         return None
-    shares = {trigram: _share(connection, table, _match([trigram])) for trigram in trigrams}
-    if 0.0 in shares.values():
+    numbers = dict(
+        zip(trigrams, _numbers(connection, table, [_match([one]) for one in trigrams], highest), strict=True)
+    )
+    if 0.0 in numbers.values():
         return set()
-    match = _match(sorted(trigrams, key=shares.__getitem__)[:_TRIGRAMS])
-    if _share(connection, table, match) * _highest(connection, table) > most:
+    match = _match(sorted(trigrams, key=numbers.__getitem__)[:_TRIGRAMS])
+    if _numbers(connection, table, [match], highest)[0] > most:
         return None
     together = f"SELECT json_group_array(pk) FROM ({_FOUND[table]})"  # noqa: S608 - one text instead of many rows
     found = msgspec.json.decode(connection.exec_driver_sql(together, (match, most + 1)).scalar_one(), type=list[int])
     return None if len(found) > most else set(found)
 
 
-def _share(connection: Connection, table: str, match: str) -> float:
-    """Return which part of all documents matches, told from the newest that do."""
-    newest = connection.exec_driver_sql(_NEWEST.format(table), (match, _SAMPLE)).scalars().all()
-    if not newest:
-        return 0.0
-    highest = max(_highest(connection, table), 1)
-    if len(newest) < _SAMPLE:
-        return len(newest) / highest
-    return len(newest) / max(highest - int(newest[-1]) + 1, 1)
-
-
-def _highest(connection: Connection, table: str) -> int:
-    return int(connection.exec_driver_sql(_HIGHEST[table]).scalar() or 0)
+def _numbers(connection: Connection, table: str, matches: Sequence[str], highest: int) -> list[float]:
+    """Return how many documents match each, told from the newest that do, with one statement."""
+    together = " UNION ALL ".join(_NEWEST.format(table, place) for place in range(len(matches)))
+    told = connection.exec_driver_sql(together, tuple(value for match in matches for value in (match, _SAMPLE)))
+    return [
+        number if number < _SAMPLE else number * highest / max(highest - oldest + 1, 1)
+        for _, number, oldest in sorted(told.all())
+    ]
 
 
 def _match(trigrams: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ In: settings. Out: a process that answers. Loses: requests that are still unansw
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import socket
@@ -83,6 +84,18 @@ def make_server(app: Starlette, settings: ServerSettings, *, log_requests: bool)
 
     signal.signal(signal.SIGTERM, end)  # uvicorn takes its place while it runs, and raises the signal again afterwards
     return server
+
+
+def serve(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Answer until a signal comes.
+
+    What is loaded by then lives as long as the process does: Python's collector is told not to look through it again,
+    which takes longer than a request.
+    """
+    server.config.load()
+    gc.collect()
+    gc.freeze()
+    server.run(sockets=[listener])
 
 
 def _log_to_stderr(*, log_requests: bool) -> None:

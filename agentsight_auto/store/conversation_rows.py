@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete
 
 from agentsight_auto.store import search_index
-from agentsight_auto.store.bulk import in_slices, insert_rows, next_id, update_rows
+from agentsight_auto.store.bulk import NULL, insert_rows, next_id, rows_among, update_rows
 from agentsight_auto.store.conversation_state import FIELDS, ConversationState
 from agentsight_auto.store.metadata_index import index_rows
 from agentsight_auto.store.schema import conversations, metadata_values
@@ -33,14 +33,19 @@ _READ = (
     "id", "conversation_id", *FIELDS, "metadata", "is_used", "started_at_us", "ended_at_us", "error", "geo_city",
     "geo_country", "geo_timezone", "known_at",
 )  # fmt: skip
-_STATES = select(*(conversations.c[name] for name in (*_READ, *COLUMNS)))
+_STATES = (
+    f"SELECT {', '.join((*_READ, *COLUMNS))} FROM conversations "  # noqa: S608
+    "WHERE agent_id = ? AND conversation_id IN {}"
+)
+
+_NOT_MARKED = _NOT_DELETED = 0
+_NOWHERE = (NULL, NULL, NULL)
 
 
 def load_states(connection: Connection, agent_id: int, conversation_ids: Sequence[str]) -> dict[str, ConversationState]:
     """Return the states of those conversations that are stored, by conversation id."""
-    query = _STATES.where(conversations.c.agent_id == agent_id)
     states = {}
-    for found in in_slices(connection, query, conversations.c.conversation_id, conversation_ids):
+    for found in rows_among(connection, _STATES, (agent_id,), conversation_ids):
         values = tuple(found)
         row = dict(zip(_READ, values, strict=False))
         summary = Summary(values[len(_READ) :])
@@ -92,12 +97,13 @@ def _insert(connection: Connection, agent_id: int, new: Sequence[ConversationSta
 
 
 def _new_row(agent_id: int, s: ConversationState) -> tuple[Any, ...]:
-    is_marked = is_deleted = False
-    fields = (s.fields[name] for name in FIELDS)
-    flags = (is_marked, is_deleted, s.is_used)
-    moments = (s.started_at_us, s.ended_at_us, None)
-    rest = (s.error, *s.place, s.known_at_json(), *s.summary.values(), *s.summary.flags())
-    return (s.pk, agent_id, s.conversation_id, *fields, s.metadata_json(), *flags, *moments, *rest)
+    error = NULL if s.error is None else s.error
+    place = s.place if any(s.place) else _NOWHERE
+    return (
+        s.pk, agent_id, s.conversation_id, *s.fields.values(), s.metadata_json(), _NOT_MARKED, _NOT_DELETED,
+        int(s.is_used), s.started_at_us, s.ended_at_us, NULL, error, *place, s.known_at_json(), *s.summary.values(),
+        *map(int, s.summary.flags()),
+    )  # fmt: skip
 
 
 def _described(s: ConversationState) -> tuple[Any, ...]:

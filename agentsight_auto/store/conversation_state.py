@@ -3,17 +3,19 @@
 In: the stored row, if there is one, and events. Out: the columns of `conversations` to write.
 Loses: what an event says of a field that an earlier moment, or an explicit edit, has settled.
 
-``known_at`` holds the capture time per field, per ``metadata.<key>`` and for ``error``. The earliest wins; `EDITED` is
+`known_at` holds the capture time per field, per ``metadata.<key>`` and for ``error``. The earliest wins; `EDITED` is
 earlier than any event. ``metadata`` itself is the moment an edit replaced the document: keys from before are gone.
 """
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import msgspec
 
-from agentsight_auto.events import AnyEvent, ConversationEnded, ConversationStarted, Message
+from agentsight_auto.events import AnyEvent, ConversationEnded, ConversationStarted
+from agentsight_auto.store.known_at import decode, encode
 from agentsight_auto.store.metadata_index import encode_json
 from agentsight_auto.store.summary import Summary
 
@@ -25,6 +27,10 @@ EDITED = -1
 
 Names: TypeAlias = "tuple[str, str | None, str | None]"
 """The conversation id, the name and the customer's id."""
+
+_NEVER = 2**63
+"""Later than any event."""
+_told = attrgetter(*FIELDS)
 
 DEFAULT_ENVIRONMENT = "development"
 
@@ -58,8 +64,8 @@ class ConversationState:
             self.pk = row["id"]
             self.fields = {field: row[field] for field in FIELDS}
             self.metadata = msgspec.json.decode(row["metadata"]) if row["metadata"] is not None else None
-            self.known_at = msgspec.json.decode(row["known_at"])
             self.started_at_us, self.ended_at_us = row["started_at_us"], row["ended_at_us"]
+            self.known_at = decode(row["known_at"], self.fields, self.metadata, self.started_at_us)
             self.is_used, self.error = bool(row["is_used"]), row["error"]
             self.place = (row["geo_city"], row["geo_country"], row["geo_timezone"])
         self.names = self.searched_names()
@@ -75,11 +81,12 @@ class ConversationState:
 
     def add(self, event: AnyEvent) -> None:
         """Take in one event that is not stored yet."""
-        self._see(event.at_us)
-        if type(event) is Message:  # by far the most frequent kind
-            self.summary.add(event)
-            self.is_touched = True
-        elif isinstance(event, ConversationStarted):
+        at_us = event.at_us
+        if at_us > self.ended_at_us:
+            self.ended_at_us, self.is_touched = at_us, True
+        elif at_us < self.started_at_us:
+            self.started_at_us, self.is_described = at_us, True
+        if isinstance(event, ConversationStarted):
             self._describe(event)
             if not event.is_used:
                 return
@@ -91,12 +98,6 @@ class ConversationState:
         if not self.is_used:
             self.is_used = self.is_touched = True
 
-    def _see(self, at_us: int) -> None:
-        if at_us > self.ended_at_us:
-            self.ended_at_us, self.is_touched = at_us, True
-        if at_us < self.started_at_us:
-            self.started_at_us, self.is_described = at_us, True
-
     def _end(self, event: ConversationEnded) -> None:
         if event.error is not None and event.at_us > self.known_at.get("error", EDITED):
             self.error = event.error
@@ -104,36 +105,33 @@ class ConversationState:
             self.is_described = True
 
     def _describe(self, event: ConversationStarted) -> None:
-        for field in FIELDS:
-            value = getattr(event, field)
-            if value is not None and self._is_news(field, event.at_us):
+        at_us, known_at = event.at_us, self.known_at
+        for field, value in zip(FIELDS, _told(event), strict=True):
+            if value is not None and at_us < known_at.get(field, _NEVER):
                 self.fields[field] = normal_environment(value) if field == "environment" else value
-                self.known_at[field] = event.at_us
+                known_at[field] = at_us
                 self.is_described = True
                 self.is_address_changed |= field == "customer_ip_address"
         if event.metadata and event.at_us > self.known_at.get("metadata", EDITED):
             self._add_metadata(event.metadata, event.at_us)
 
-    def _is_news(self, name: str, at_us: int) -> bool:
-        known = self.known_at.get(name)
-        return known is None or at_us < known
-
     def _add_metadata(self, told: dict[str, Any], at_us: int) -> None:
-        news = {key: value for key, value in told.items() if self._is_news(f"metadata.{key}", at_us)}
+        known_at = self.known_at
+        news = {key: value for key, value in told.items() if at_us < known_at.get(f"metadata.{key}", _NEVER)}
         if not news:
             return
-        self.known_at.update((f"metadata.{key}", at_us) for key in news)
+        known_at.update([(f"metadata.{key}", at_us) for key in news])
         self.is_described = self.is_metadata_changed = True
         if not self.metadata:
             self.metadata = news  # of one moment: there is nothing to put in order
             return
         kept = {key: value for key, value in (self.metadata or {}).items() if key not in news}
         # Ordered by time, so that the document does not depend on the order of arrival.
-        self.metadata = dict(sorted((kept | news).items(), key=lambda item: self.known_at[f"metadata.{item[0]}"]))
+        self.metadata = dict(sorted((kept | news).items(), key=lambda item: known_at[f"metadata.{item[0]}"]))
 
     def known_at_json(self) -> str:
         """Return ``known_at`` as it is stored."""
-        return encode_json(dict(sorted(self.known_at.items()))).decode()
+        return encode(self.known_at, self.fields, self.metadata, self.started_at_us)
 
     def metadata_json(self) -> str | None:
         """Return the metadata document as it is stored."""

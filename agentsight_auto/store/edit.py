@@ -14,8 +14,9 @@ from sqlalchemy import Connection, select, update
 
 from agentsight_auto._clock import iso_from_us
 from agentsight_auto.exceptions import NotFoundException
+from agentsight_auto.store import known_at
 from agentsight_auto.store.conversation_rows import write_metadata_values
-from agentsight_auto.store.conversation_state import EDITED
+from agentsight_auto.store.conversation_state import EDITED, FIELDS
 from agentsight_auto.store.metadata_index import encode_json
 from agentsight_auto.store.schema import conversations
 from agentsight_auto.store.search_index import change_names
@@ -108,15 +109,18 @@ def overwrite(
         NotFoundException: this agent has no such conversation.
     """
     row = _row(connection, agent_id, pk)
-    known_at = msgspec.json.decode(row.known_at)
+    fields = {field: getattr(row, field) for field in FIELDS}
+    metadata = None if row.metadata is None else msgspec.json.decode(row.metadata)
+    known = known_at.decode(row.known_at, fields, metadata, row.started_at_us)
     values = {**changes, **(also or {})}
-    known_at.update({field: EDITED for field in changes if field not in {"is_marked", "metadata"}})
+    known.update({field: EDITED for field in changes if field not in {"is_marked", "metadata"}})
     if "metadata" in changes:
-        document = changes["metadata"]
-        values["metadata"] = None if document is None else encode_json(document).decode()
-        known_at = _known_after_replacement(known_at, document or {})
-        write_metadata_values(connection, agent_id, pk, document)
-    values["known_at"] = encode_json(dict(sorted(known_at.items()))).decode()
+        metadata = changes["metadata"]
+        values["metadata"] = None if metadata is None else encode_json(metadata).decode()
+        known = _known_after_replacement(known, metadata or {})
+        write_metadata_values(connection, agent_id, pk, metadata)
+    fields.update((field, changes[field]) for field in FIELDS if field in changes)
+    values["known_at"] = known_at.encode(known, fields, metadata, row.started_at_us)
     connection.execute(update(conversations).where(conversations.c.id == pk).values(values))
     before = (row.conversation_id, row.name, row.customer_id)
     after = (row.conversation_id, changes.get("name", row.name), changes.get("customer_id", row.customer_id))
@@ -124,9 +128,9 @@ def overwrite(
     return row
 
 
-def _known_after_replacement(known_at: dict[str, int], document: dict[str, Any]) -> dict[str, int]:
+def _known_after_replacement(known: dict[str, int], document: dict[str, Any]) -> dict[str, int]:
     """Events from before this moment no longer add keys; later ones add keys that the new document has not."""
-    kept = {name: at_us for name, at_us in known_at.items() if not name.startswith("metadata.")}
+    kept = {name: at_us for name, at_us in known.items() if not name.startswith("metadata.")}
     return kept | {"metadata": _now_us()} | {f"metadata.{key}": EDITED for key in document}
 
 

@@ -22,6 +22,7 @@ from agentsight_auto.events import (
     Message,
     TokenUsage,
 )
+from agentsight_auto.store.bulk import NULL
 from agentsight_auto.store.metadata_index import encode_json
 
 Row: TypeAlias = tuple[Any, ...]
@@ -53,10 +54,9 @@ def check(event: AnyEvent) -> bytes:
         RejectedEvent: a field is missing, of an unknown kind or out of range.
     """
     event_id = id_bytes(event.id)
-    conversation_id = event.conversation_id
+    conversation_id, at_us = event.conversation_id, event.at_us
     if not isinstance(conversation_id, str) or not 1 <= len(conversation_id) <= MAX_CONVERSATION_ID:
         raise RejectedEvent(f"conversation_id is not a text of 1 to {MAX_CONVERSATION_ID} characters")
-    at_us = event.at_us
     if not isinstance(at_us, int) or not 0 <= at_us <= MAX_AT_US:
         _check_moment("at_us", at_us)
     if isinstance(event, Message):
@@ -134,10 +134,10 @@ def _check_range(name: str, value: int, highest: int) -> None:
 
 def message_row(row_id: int, agent_id: int, pk: int, event_id: bytes, event: Written) -> Row:
     """Return the row of `messages`, with its database id."""
-    metadata = json_text(event.metadata)
+    metadata = NULL if event.metadata is None else json_text(event.metadata)
     if isinstance(event, Message):  # by far the most frequent kind
         return (
-            row_id, agent_id, pk, event_id, "message", event.sender, event.content, None, metadata, event.at_us
+            row_id, agent_id, pk, event_id, "message", event.sender, event.content, NULL, metadata, event.at_us
         )  # fmt: skip
     sender, content, action_name = "agent", "", None
     if isinstance(event, Action):

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import MsgspecError
-from sqlalchemy import Connection, Table, exc, select
+from sqlalchemy import Connection, Table, exc
 
 from agentsight_auto.events import Action, Answer, AnyEvent, Attachments, Button, Feedback, Message, TokenUsage
 from agentsight_auto.store import event_rows, insights, search_index, summaries
 from agentsight_auto.store.action_names import name_actions
-from agentsight_auto.store.bulk import in_slices, insert_rows, next_id
+from agentsight_auto.store.bulk import driver, insert_rows, next_id, rows_among
 from agentsight_auto.store.conversation_rows import load_states, write_states
 from agentsight_auto.store.conversation_state import ConversationState
 from agentsight_auto.store.database import Database, agent_row_id
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _UNSTORABLE = (ValueError, TypeError, OverflowError, AttributeError, RecursionError, MsgspecError)
 """What a value that is not what its type says leads to, here and in the driver (UnicodeEncodeError is a ValueError)."""
+
+_UNSTORED = (*_UNSTORABLE, exc.DBAPIError, sqlite3.Error)
 
 _TABLES: dict[type, Table] = {
     Message: messages,
@@ -48,6 +50,7 @@ _OTHERS: tuple[tuple[type, Table, Callable[..., event_rows.Row]], ...] = (
 )
 _Checked: TypeAlias = "tuple[bytes, AnyEvent]"
 """An event that can be stored, after its id."""
+_Store: TypeAlias = "Callable[[_Batch, list[_Checked]], list[Answer]]"
 
 
 def ingest(
@@ -55,26 +58,47 @@ def ingest(
 ) -> list[Answer]:
     """Store the events in one transaction and answer each, in the order given.
 
+    If one of them cannot be stored the transaction is taken back, and in a second one each is stored by itself.
+
     Raises:
         StoreException: the store cannot be written to; then nothing of this call is stored.
     """
-    answers, checked = _checked(events)
-    if checked:
-        with database.write() as connection:
-            _answer(_Batch(connection, agent_row_id(connection, agent), geo), checked, answers)
-            search_index.catch_up(connection)
-    return [answer for answer in answers if answer is not None]
+    settled, checked = _checked(events)
+    if not checked:
+        return _whole(settled)
+    try:
+        return _ingest(database, agent, geo, settled, checked, _Batch.store)
+    except _UNSTORED as error:
+        _reason(error)
+    return _ingest(database, agent, geo, settled, checked, _Batch.store_each)
+
+
+def _ingest(
+    database: Database, agent: str, geo: GeoLookup | None, settled: list[Answer | None], checked: list[_Checked],
+    store: _Store,
+) -> list[Answer]:  # fmt: skip
+    with database.write() as connection:
+        answers = _answer(_Batch(connection, agent_row_id(connection, agent), geo), settled, checked, store)
+        search_index.catch_up(connection)
+    return answers
 
 
 def ingest_within(
     connection: Connection, agent_id: int, events: Sequence[AnyEvent], geo: GeoLookup | None = None
 ) -> list[Answer]:
     """Store the events in a transaction that the caller has begun with `Database.write`; see `ingest`."""
-    answers, checked = _checked(events)
-    if checked:
-        _answer(_Batch(connection, agent_id, geo), checked, answers)
-        search_index.catch_up(connection)
-    return [answer for answer in answers if answer is not None]
+    settled, checked = _checked(events)
+    if not checked:
+        return _whole(settled)
+    batch = _Batch(connection, agent_id, geo)
+    try:
+        with connection.begin_nested():
+            answers = _answer(batch, settled, checked, _Batch.store)
+    except _UNSTORED as error:
+        _reason(error)
+        answers = _answer(batch, settled, checked, _Batch.store_each)
+    search_index.catch_up(connection)
+    return answers
 
 
 def _checked(events: Sequence[AnyEvent]) -> tuple[list[Answer | None], list[_Checked]]:
@@ -89,8 +113,9 @@ def _checked(events: Sequence[AnyEvent]) -> tuple[list[Answer | None], list[_Che
     return answers, checked
 
 
-def _answer(batch: _Batch, checked: list[_Checked], answers: list[Answer | None]) -> None:
-    """Store the events and put their answers into the places that have none yet."""
+def _answer(batch: _Batch, settled: list[Answer | None], checked: list[_Checked], store: _Store) -> list[Answer]:
+    """Store the events and return all answers: those that are settled, and theirs in the places that have none."""
+    answers = settled[:]
     places = [index for index, answer in enumerate(answers) if answer is None]
     erased = erased_among(batch.connection, batch.agent_id, [event for _, event in checked])
     for place in erased:
@@ -98,32 +123,19 @@ def _answer(batch: _Batch, checked: list[_Checked], answers: list[Answer | None]
     if erased:
         places = [index for place, index in enumerate(places) if place not in erased]
         checked = [entry for place, entry in enumerate(checked) if place not in erased]
-    for index, answer in zip(places, _store_together(batch, checked), strict=True):
+    for index, answer in zip(places, store(batch, checked), strict=True):
         answers[index] = answer
+    return _whole(answers)
 
 
-def _store_together(batch: _Batch, events: list[_Checked]) -> list[Answer]:
-    """Store all at once; if that fails because of one of them, each alone."""
-    try:
-        with batch.connection.begin_nested():
-            return batch.store(events)
-    except (*_UNSTORABLE, exc.DBAPIError) as error:
-        _reason(error)
-    return [_store_alone(batch, event_id, event) for event_id, event in events]
-
-
-def _store_alone(batch: _Batch, event_id: bytes, event: AnyEvent) -> Answer:
-    try:
-        with batch.connection.begin_nested():
-            return batch.store([(event_id, event)])[0]
-    except (*_UNSTORABLE, exc.DBAPIError) as error:
-        return Answer(event.id, "rejected", _reason(error))
+def _whole(answers: list[Answer | None]) -> list[Answer]:
+    return [answer for answer in answers if answer is not None]
 
 
 def _reason(error: Exception) -> str:
     """Say why an event cannot be stored; raises the error again if the store, not the event, is to blame."""
-    if isinstance(error, exc.DBAPIError):
-        original = error.orig
+    if isinstance(error, (exc.DBAPIError, sqlite3.Error)):
+        original = error.orig if isinstance(error, exc.DBAPIError) else error
         is_about_values = isinstance(original, (sqlite3.IntegrityError, sqlite3.DataError))
         if not is_about_values and "binding parameter" not in str(original):
             raise error
@@ -140,7 +152,10 @@ class _Batch:
         self._geo = geo
 
     def store(self, events: Sequence[_Checked]) -> list[Answer]:
-        """Store all of them, or raise and leave it to the savepoint to undo."""
+        """Store all of them, or raise; to take back what was written until then is left to the caller.
+
+        There is no savepoint here: SQLite would keep a copy of every page that changes, a tenth of the whole time.
+        """
         answers, news = self._tell_apart(events)
         states = self._update_conversations([event for _, event in news])
         pks = {conversation_id: state.pk for conversation_id, state in states.items()}
@@ -155,6 +170,17 @@ class _Batch:
         summaries.rebuild(self.connection, [state.pk for state in states.values() if state.summary.is_stale])
         insights.mark_due(self.connection, self.agent_id, pks.values())
         return answers
+
+    def store_each(self, events: Sequence[_Checked]) -> list[Answer]:
+        """Store each alone, and answer those that cannot be stored with the reason."""
+        return [self._store_alone(checked) for checked in events]
+
+    def _store_alone(self, checked: _Checked) -> Answer:
+        try:
+            with self.connection.begin_nested():
+                return self.store([checked])[0]
+        except _UNSTORED as error:
+            return Answer(checked[1].id, "rejected", _reason(error))
 
     def _tell_apart(self, events: Sequence[_Checked]) -> tuple[list[Answer], list[_Checked]]:
         """Answer each event, and return those that are new."""
@@ -184,14 +210,14 @@ class _Batch:
         found: dict[Table, set[bytes]] = {}
         for table, event_ids in asked.items():
             latest = f"SELECT max(event_id) FROM {table.name} WHERE agent_id = ?"  # noqa: S608
-            highest = self.connection.exec_driver_sql(latest, (self.agent_id,)).scalar() or b""
-            known = [event_id for event_id in event_ids if event_id <= highest]
+            (highest,) = driver(self.connection).execute(latest, (self.agent_id,)).fetchone()
+            known = [event_id for event_id in event_ids if highest is not None and event_id <= highest]
             found[table] = self._known_among(table, known) if known else set()
         return found
 
     def _known_among(self, table: Table, event_ids: Sequence[bytes]) -> set[bytes]:
-        query = select(table.c.event_id).where(table.c.agent_id == self.agent_id)
-        return {row[0] for row in in_slices(self.connection, query, table.c.event_id, event_ids)}
+        query = f"SELECT event_id FROM {table.name} WHERE agent_id = ? AND event_id IN {{}}"  # noqa: S608
+        return {row[0] for row in rows_among(self.connection, query, (self.agent_id,), event_ids)}
 
     def _update_conversations(self, events: Sequence[AnyEvent]) -> dict[str, ConversationState]:
         """Bring the conversations of these events up to date; return them with their database ids."""

@@ -9,13 +9,15 @@ Examining reads a whole transcript. It is kept out of the transaction that store
 from __future__ import annotations
 
 import sys
+import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, case, delete, func, select
 
-from agentsight_auto.store.bulk import insert_rows
+from agentsight_auto.store.bulk import driver, insert_rows
 from agentsight_auto.store.insight import Entry, Insight, derive
+from agentsight_auto.store.metadata_index import encode_json
 from agentsight_auto.store.schema import action_logs, conversations, messages, token_usages
 from agentsight_auto.store.schema_insights import ending_actions, insights, insights_due
 from agentsight_auto.store.sqlite import LOCK_WAIT_S
@@ -26,7 +28,15 @@ if TYPE_CHECKING:
     from agentsight_auto.store.database import Database
 
 _AT_ONCE = 200
-"""Conversations examined with one set of statements."""
+"""Conversations examined in one transaction."""
+_ENTRIES_AT_ONCE = 1_000
+"""Entries of transcripts read in one, more only where one conversation has more: nobody else can write meanwhile."""
+_PAUSE_S = 0.001
+"""Between two transactions, for those who wait to write: a lock that is taken again at once goes to none of them."""
+_due_pk = insights_due.c.conversation_pk
+_MARK = (  # a statement for all: triggers and keys make one for each take twice as long
+    "INSERT OR IGNORE INTO insights_due (conversation_pk, agent_id) SELECT value, ? FROM json_each(?)"
+)
 _READ_CHARACTERS = 4000
 """Of a message or of arguments; what follows changes none of the numbers by much."""
 _READ = (
@@ -38,9 +48,7 @@ _READ = (
 
 def mark_due(connection: Connection, agent_id: int, pks: Iterable[int]) -> None:
     """Note that these conversations have changed, inside a `write` block."""
-    rows = [(pk, agent_id) for pk in pks]
-    if rows:
-        connection.exec_driver_sql("INSERT OR IGNORE INTO insights_due (conversation_pk, agent_id) VALUES (?, ?)", rows)
+    driver(connection).execute(_MARK, (agent_id, encode_json(list(pks)).decode()))
 
 
 def count_due(connection: Connection, *, most: int = 1_000_000) -> int:
@@ -51,28 +59,40 @@ def count_due(connection: Connection, *, most: int = 1_000_000) -> int:
 
 
 def settle(database: Database, *, most: int = 2000, wait_s: float = LOCK_WAIT_S) -> int:
-    """Examine up to `most` conversations that are due, the newest first, and return how many are still due.
+    """Examine the newest conversations that are due, up to `most`, and return how many are still due.
+
+    The oldest of them comes first: rows that are stored in order fill their pages.
 
     Raises:
         StoreException: somebody else has held the store's lock for `wait_s`, or it cannot be written to.
     """
-    while most > 0:
-        with database.read() as connection:
-            if not count_due(connection, most=1):
-                return 0
+    with database.read() as connection:
+        newest = select(_due_pk).order_by(_due_pk.desc()).limit(most).subquery()
+        first = connection.execute(select(func.min(newest.c.conversation_pk))).scalar()
+    while first is not None and most > 0:
         with database.write(wait_s=wait_s) as connection:
-            pks = _take_due(connection, min(most, _AT_ONCE))
+            pks, first = _take_due(connection, first, min(most, _AT_ONCE))
             examine(connection, pks)
-        most -= _AT_ONCE
+        most -= len(pks)
+        if first is not None:
+            time.sleep(_PAUSE_S)
     with database.read() as connection:
         return count_due(connection)
 
 
-def _take_due(connection: Connection, most: int) -> list[int]:
-    column = insights_due.c.conversation_pk
-    pks = list(connection.execute(select(column).order_by(column.desc()).limit(most)).scalars())
-    connection.execute(delete(insights_due).where(column.in_(pks)))
-    return pks
+def _take_due(connection: Connection, first: int, most: int) -> tuple[list[int], int | None]:
+    """Return the conversations of the next transaction, which are due no more, and where the one after it begins."""
+    due = select(_due_pk, conversations.c.transcript_count).join(conversations, conversations.c.id == _due_pk)
+    pks: list[int] = []
+    entries, following = 0, None
+    for pk, number in connection.execute(due.where(_due_pk >= first).order_by(_due_pk).limit(most + 1)).all():
+        entries += number
+        if len(pks) == most or (pks and entries > _ENTRIES_AT_ONCE):
+            following = pk
+            break
+        pks.append(pk)
+    connection.execute(delete(insights_due).where(_due_pk.in_(pks)))
+    return pks, following
 
 
 def examine(connection: Connection, pks: Sequence[int]) -> None:

@@ -35,7 +35,9 @@ def index_rows(document: dict[str, Any]) -> set[tuple[str, str]]:
     while waiting:
         path, value = waiting.pop()
         if isinstance(value, dict) and value:
-            waiting.extend((f"{path}.{key}", inner) for key, inner in value.items())
+            waiting.extend([(f"{path}.{key}", inner) for key, inner in value.items()])
+        elif isinstance(value, str):
+            rows.add((path, value))
         else:
             rows.update((path, text) for text in value_texts(value))
     return rows

@@ -24,6 +24,8 @@ from agentsight_auto.store import (
     migration_0011_search_progress,
     migration_0012_days,
     migration_0013_key_expiry,
+    migration_0014_smaller,
+    migration_0015_row_ids,
 )
 
 if TYPE_CHECKING:
@@ -57,6 +59,8 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(11, "search progress", migration_0011_search_progress.STATEMENTS),
     Migration(12, "days", migration_0012_days.STATEMENTS),
     Migration(13, "key expiry", migration_0013_key_expiry.STATEMENTS),
+    Migration(14, "smaller", migration_0014_smaller.STATEMENTS),
+    Migration(15, "row ids", migration_0015_row_ids.STATEMENTS),
 )
 
 _RECORD_TABLE = (

@@ -87,7 +87,7 @@ conversations = Table(
     Column("geo_city", Text),
     Column("geo_country", Text, comment="ISO 3166-1 alpha-2"),
     Column("geo_timezone", Text, comment="IANA name"),
-    Column("known_at", Text, nullable=False, server_default="{}", comment="JSON: capture time per field, see ingest"),
+    Column("known_at", Text, nullable=False, server_default="{}", comment="capture time per field, see known_at"),
     # The summary, see `summary`: kept by ingest, made anew by `summaries.rebuild`.
     _count("message_count"),
     _count("action_count"),
@@ -116,9 +116,10 @@ conversations = Table(
     _flag("has_action"),
     _flag("has_feedback"),
     UniqueConstraint("agent_id", "conversation_id"),
-    # Each leads in the documented order, and covers what a count asks: is the conversation deleted?
+    # Each leads in the documented order, by moment and by the id that ends every entry, and covers what a count asks:
+    # is the conversation deleted?
     *(
-        Index(f"ix_conversations_{name}", "agent_id", name, "started_at_us", "id", "is_deleted")
+        Index(f"ix_conversations_{name}", "agent_id", name, "is_deleted", "started_at_us")
         for name in (
             "customer_id",
             "customer_ip_address",
@@ -129,8 +130,15 @@ conversations = Table(
             "has_messages",
             "has_action",
             "has_feedback",
-            "is_marked",
         )
+    ),
+    Index(  # what is not marked is nearly all
+        "ix_conversations_is_marked",
+        "agent_id",
+        "is_marked",
+        "is_deleted",
+        "started_at_us",
+        sqlite_where=text("is_marked = 1"),
     ),
     Index("ix_conversations_deleted", "agent_id", "id", sqlite_where=text("is_deleted = 1")),
     Index(

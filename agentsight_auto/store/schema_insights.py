@@ -72,8 +72,8 @@ insights = Table(
             ("unpriced", "unpriced_count > 0"),
         )
     ),
-    Index("ix_insights_country", "agent_id", "country", "conversation_pk"),
-    Index("ix_insights_last", "agent_id", "last_at_us", "conversation_pk"),
+    Index("ix_insights_country", "agent_id", "country", "conversation_pk", sqlite_where=text("country IS NOT NULL")),
+    Index("ix_insights_last", "agent_id", "last_at_us"),
 )
 
 ending_actions = Table(

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Connection, select, update
 
 from agentsight_auto.store import search_tables
-from agentsight_auto.store.bulk import insert_rows, next_id
+from agentsight_auto.store.bulk import driver, insert_rows, next_id
 from agentsight_auto.store.conversation_state import Names
 from agentsight_auto.store.schema import agents, conversations, messages, search_documents
 from agentsight_auto.store.search_tables import NAME_TABLES, TABLES
@@ -70,10 +70,14 @@ def catch_up(connection: Connection) -> None:
 def _add_messages(connection: Connection, after: int, until: int) -> None:
     texts: dict[tuple[int, int], list[str]] = {}
     bounds: dict[tuple[int, int], tuple[int, int]] = {}
-    for message_id, agent_id, pk, text in connection.exec_driver_sql(_TAIL_MESSAGES, (after, until)):
+    for message_id, agent_id, pk, text in driver(connection).execute(_TAIL_MESSAGES, (after, until)):
         key = agent_id, pk
-        texts.setdefault(key, []).append(text)
-        bounds[key] = bounds[key][0] if key in bounds else message_id, message_id
+        lines = texts.get(key)
+        if lines is None:
+            texts[key], bounds[key] = [text], (message_id, message_id)
+        else:
+            lines.append(text)
+            bounds[key] = bounds[key][0], message_id
     first = next_id(connection, search_documents) if texts else 0
     documents = [(first + place, *key, *bounds[key]) for place, key in enumerate(texts)]
     insert_rows(connection, search_documents, documents, with_id=True)
@@ -137,4 +141,4 @@ def _texts(document: Any) -> Any:
 
 def _execute(connection: Connection, sql: str, rows: list[Any]) -> None:
     if rows:
-        connection.exec_driver_sql(sql, rows)
+        driver(connection).executemany(sql, rows)

@@ -10,11 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from functools import lru_cache
-from typing import TYPE_CHECKING
-
-from sqlalchemy import select
-
-from agentsight_auto.store.schema import agents
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -27,7 +23,14 @@ AT_ONCE = 50_000
 
 PROGRESS = "SELECT messages_until, conversations_until FROM search_progress"
 LAST = "SELECT (SELECT coalesce(max(id), 0) FROM messages), (SELECT coalesce(max(id), 0) FROM conversations)"
-_CREATE = "CREATE VIRTUAL TABLE {} USING fts5(content, content='', columnsize=0, tokenize='trigram', detail=none)"
+_CREATE = (
+    "CREATE VIRTUAL TABLE {} USING fts5(content, content='', columnsize=0, tokenize='trigram case_sensitive 1', "
+    "detail=none)"
+)
+_CREATED_EARLIER = (
+    "CREATE VIRTUAL TABLE {} USING fts5(content, content='', columnsize=0, tokenize='trigram', detail=none)"
+)
+"""It folds once more what is case-folded already, which takes a tenth of the time and changes nothing."""
 _FILL_MESSAGES = (
     "DELETE FROM search_documents",
     """
@@ -54,6 +57,13 @@ _FILL_NAMES = (
 )
 _PARTS = ((("message_search",), _FILL_MESSAGES), (tuple(NAME_TABLES), _FILL_NAMES))
 """The tables that have come equally far, and what fills them."""
+_EXTENT = f"""
+    SELECT messages_until, conversations_until,
+        (SELECT coalesce(max(id), 0) FROM search_documents), (SELECT coalesce(max(id), 0) FROM conversations),
+        (SELECT total(1) FROM sqlite_master WHERE name IN ({", ".join("?" * len(TABLES))})),
+        (SELECT has_search_gap FROM agents WHERE id = ?)
+    FROM search_progress
+"""  # noqa: S608
 _MADE = f"SELECT name, sql FROM sqlite_master WHERE name IN ({', '.join('?' * len(TABLES))})"  # noqa: S608
 
 
@@ -102,14 +112,26 @@ def _incomplete(handle: sqlite3.Connection) -> list[tuple[tuple[str, ...], tuple
     return [
         (tables, fill)
         for tables, fill in _PARTS
-        if is_lost or any(made.get(table) != _CREATE.format(table) for table in tables)
+        if is_lost or not all(_is_as_it_should_be(made, table) for table in tables)
     ]
 
 
-def can_search(connection: Connection, agent_id: int) -> bool:
-    """Tell whether the index knows all that the agent's conversations say."""
+def _is_as_it_should_be(made: dict[str, str], table: str) -> bool:
+    return made.get(table) in {_CREATE.format(table), _CREATED_EARLIER.format(table)}
+
+
+class Extent(NamedTuple):
+    """How far the index reaches: the last message and conversation that it knows, and the last rows in its tables."""
+
+    message_id: int
+    conversation_pk: int
+    last_document: int
+    last_conversation: int
+
+
+def read_extent(connection: Connection, agent_id: int) -> Extent | None:
+    """Return how far the index reaches; None where it does not know what the agent's conversations before that say."""
     if not is_available():
-        return False
-    there = connection.exec_driver_sql(_MADE, TABLES).all()
-    gap = select(agents.c.has_search_gap).where(agents.c.id == agent_id)
-    return len(there) == len(TABLES) and not connection.execute(gap).scalar()
+        return None
+    *extent, number, has_gap = connection.exec_driver_sql(_EXTENT, (*TABLES, agent_id)).one()
+    return None if has_gap or number < len(TABLES) else Extent(*extent)

@@ -33,8 +33,10 @@ _MAPPED_BYTES = 8 * 2**30
 """Readers see the file through the system's memory, which is shared, instead of copying pages out of it."""
 _WRITER_CACHE_KIB = 32 * 1024
 """Pages of indexes that a batch is spread over; SQLite's default of 2 MiB would read and write them again and again."""
+_PAGE_BYTES = 8192
+"""Of a new file: half a message stays empty at the end of a page, twice as much in pages of SQLite's default size."""
 _WAL_PAGES = 4_000
-"""16 MiB of log before it is copied into the file: a page that many batches change is copied once."""
+"""32 MiB of log before it is copied into the file: a page that many batches change is copied once."""
 
 
 class Handle(sqlite3.Connection):
@@ -143,6 +145,7 @@ def _bring_up_to_date(path: Path) -> None:
 
     with closing(connect(path)) as handle:
         check_ours(handle, path)  # before the first statement that writes
+        handle.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # a file that has pages keeps their size
         handle.execute("PRAGMA journal_mode = WAL")
         migrate(handle, path)
         search_tables.ensure(handle)

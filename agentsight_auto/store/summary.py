@@ -9,6 +9,7 @@ agent's next one; a person's messages that are not answered yet wait.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from agentsight_auto.events import Action, AnyEvent, Attachments, Button, Feedback, Message, TokenUsage
@@ -24,9 +25,8 @@ COUNTERS = (
 )  # fmt: skip
 MOMENTS = ("first_human_at_us", "last_human_at_us", "first_agent_at_us", "last_agent_at_us", "last_entry_at_us")
 COLUMNS = (*COUNTERS, *MOMENTS)
+_values = attrgetter(*COLUMNS)
 FLAGS = ("has_messages", "has_action", "has_feedback")
-
-_NOTHING: tuple[int | None, ...] = (0,) * len(COUNTERS) + (None,) * len(MOMENTS)
 
 HOUR_US = 3_600_000_000
 _MOST = 2**62
@@ -63,15 +63,22 @@ class Summary:
     last_agent_at_us: int | None
     last_entry_at_us: int | None
 
-    def __init__(self, values: Iterable[int | None] = _NOTHING) -> None:
+    def __init__(self, values: Iterable[int | None] = ()) -> None:
         """Begin with nothing, or with the values of `COLUMNS`."""
         self.is_stale = False
-        for name, value in zip(COLUMNS, values, strict=True):
+        self.message_count = self.action_count = self.human_message_count = self.agent_message_count = 0
+        self.transcript_count = self.action_error_count = self.feedback_count = self.positive_count = 0
+        self.neutral_count = self.negative_count = self.prompt_tokens = self.completion_tokens = 0
+        self.total_tokens = self.embedding_tokens = self.response_count = self.response_total_us = 0
+        self.waiting_count = self.waiting_total_us = 0
+        self.first_human_at_us = self.last_human_at_us = self.first_agent_at_us = self.last_agent_at_us = None
+        self.last_entry_at_us = None
+        for name, value in zip(COLUMNS, values, strict=False):
             setattr(self, name, value)
 
-    def values(self) -> list[int | None]:
+    def values(self) -> tuple[int | None, ...]:
         """Return the values of `COLUMNS`."""
-        return [getattr(self, name) for name in COLUMNS]
+        return _values(self)
 
     def flags(self) -> tuple[bool, bool, bool]:
         """Return the values of `FLAGS`."""
@@ -80,11 +87,7 @@ class Summary:
     def add(self, event: AnyEvent) -> None:
         """Count one event; what is about the conversation itself counts nothing."""
         if isinstance(event, Message):
-            self.add_entry(event.at_us)
-            if event.sender == "end_user":
-                self.add_human(event.at_us)
-            elif event.sender == "agent":
-                self.add_agent(event.at_us)
+            self.add_message(event.sender, event.at_us)
         elif isinstance(event, Action):
             self.add_entry(event.at_us)
             self.action_count += 1
@@ -97,6 +100,14 @@ class Summary:
         elif isinstance(event, Feedback):
             self.add_feedback(event.sentiment, event.source)
 
+    def add_message(self, sender: str, at_us: int) -> None:
+        """Count a message."""
+        self.add_entry(at_us)
+        if sender == "end_user":
+            self.add_human(at_us)
+        elif sender == "agent":
+            self.add_agent(at_us)
+
     def add_entry(self, at_us: int) -> None:
         """Count a row of the transcript."""
         self.transcript_count += 1
@@ -107,25 +118,30 @@ class Summary:
         """Count a message of a person: it waits for an answer. `in_order`: it is known to be the last so far."""
         self.message_count += 1
         self.human_message_count += 1
+        last_us = self.last_human_at_us
         if in_order or self._is_later(at_us):
-            if self.waiting_count and self.last_human_at_us is not None:
-                waited_us = self.waiting_total_us + self.waiting_count * (at_us - self.last_human_at_us)
-                self.waiting_total_us = min(waited_us, _MOST)
+            if self.waiting_count and last_us is not None:
+                self.waiting_total_us = min(self.waiting_total_us + self.waiting_count * (at_us - last_us), _MOST)
             self.waiting_count += 1
-        self.last_human_at_us = at_us if self.last_human_at_us is None else max(at_us, self.last_human_at_us)
-        self.first_human_at_us = at_us if self.first_human_at_us is None else min(at_us, self.first_human_at_us)
+        if last_us is None or at_us > last_us:
+            self.last_human_at_us = at_us
+        if self.first_human_at_us is None or at_us < self.first_human_at_us:
+            self.first_human_at_us = at_us
 
     def add_agent(self, at_us: int, *, in_order: bool = False) -> None:
         """Count a message of the agent: it answers all that wait."""
         self.message_count += 1
         self.agent_message_count += 1
-        if (in_order or self._is_later(at_us)) and self.waiting_count and self.last_human_at_us is not None:
-            waited_us = self.waiting_total_us + self.waiting_count * (at_us - self.last_human_at_us)
+        asked_us = self.last_human_at_us
+        if (in_order or self._is_later(at_us)) and self.waiting_count and asked_us is not None:
+            waited_us = self.waiting_total_us + self.waiting_count * (at_us - asked_us)
             self.response_total_us = min(self.response_total_us + waited_us, _MOST)
             self.response_count += self.waiting_count
             self.waiting_count = self.waiting_total_us = 0
-        self.last_agent_at_us = at_us if self.last_agent_at_us is None else max(at_us, self.last_agent_at_us)
-        self.first_agent_at_us = at_us if self.first_agent_at_us is None else min(at_us, self.first_agent_at_us)
+        if self.last_agent_at_us is None or at_us > self.last_agent_at_us:
+            self.last_agent_at_us = at_us
+        if self.first_agent_at_us is None or at_us < self.first_agent_at_us:
+            self.first_agent_at_us = at_us
 
     def _is_later(self, at_us: int) -> bool:
         """Tell whether this is the last that was said; what is not, or at the same moment, needs the rows' order."""

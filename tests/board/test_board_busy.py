@@ -6,7 +6,12 @@ import sqlite3
 import time
 from contextlib import closing
 
+import pytest
+from sqlalchemy import select
+
 from agentsight_auto.query.board import Board
+from agentsight_auto.store import insights
+from agentsight_auto.store.schema import agents
 
 from ..query.story import Story
 
@@ -30,3 +35,22 @@ def test_who_looks_does_not_wait_for_who_writes(story: Story) -> None:
         assert time.monotonic() - begun < _MUCH_S
         other.execute("ROLLBACK")
     assert board.metrics({})["behind"] == 0
+
+
+@pytest.mark.parametrize(("most", "transactions"), [(1, 3), (4, 2), (1_000, 1)])
+def test_who_writes_waits_for_few_transcripts_at_once(
+    story: Story, monkeypatch: pytest.MonkeyPatch, most: int, transactions: int
+) -> None:
+    """What is examined in one transaction depends on what there is to read; one that is longer has its own."""
+    monkeypatch.setattr(insights, "_ENTRIES_AT_ONCE", most)
+    for name in ("first", "second", "third"):
+        story.human(name, "hello")
+        story.agent_says(name, "welcome")
+    before = _writes(story)
+    assert insights.settle(story.database) == 0
+    assert _writes(story) - before == transactions
+
+
+def _writes(story: Story) -> int:
+    with story.database.read() as connection:
+        return int(connection.execute(select(agents.c.writes)).scalar_one())

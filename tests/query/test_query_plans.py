@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event as sqlalchemy_event
 
 from agentsight_auto.events import Action, AnyEvent, ConversationStarted, Feedback
+from agentsight_auto.query import plan
 from agentsight_auto.query.embedded import EmbeddedBackend
 from agentsight_auto.store.attachments import AttachmentFolder
 from agentsight_auto.store.database import Database
@@ -86,6 +87,18 @@ def test_a_page_is_read_from_its_index_in_order(
     (plan, *_) = explain(page=page, **filters)
     assert f"USING COVERING INDEX {index} " in plan
     assert "TEMP B-TREE" not in plan
+
+
+def test_what_is_deleted_too_is_walked_through_where_it_is_much(
+    explain: Explain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value's index keeps what is deleted apart: it leads to the few, and of many a page is met on the way."""
+    monkeypatch.setattr(plan, "_RARE_ROWS", (40, 50))
+    assert not [one for one in explain(device="mobile", include_deleted=True) if "ix_conversations_overview" in one]
+    monkeypatch.setattr(plan, "_RARE_ROWS", (5, 10))
+    (walked,) = [one for one in explain(device="mobile", include_deleted=True) if "ix_conversations_overview" in one]
+    assert "USING COVERING INDEX" in walked
+    assert "TEMP B-TREE" not in walked
 
 
 @pytest.mark.parametrize("filters", [{}, {"language": "en"}])

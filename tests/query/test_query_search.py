@@ -15,7 +15,7 @@ from sqlalchemy import event as sqlalchemy_event
 
 from agentsight_auto._ids import IdSource
 from agentsight_auto.events import Action, AnyEvent, ConversationStarted, Feedback, Message
-from agentsight_auto.query import counts, pages, plan
+from agentsight_auto.query import page_ids, plan
 from agentsight_auto.query.embedded import EmbeddedBackend
 from agentsight_auto.store import search_index, search_tables
 from agentsight_auto.store.attachments import AttachmentFolder
@@ -62,8 +62,7 @@ def texts(backend: EmbeddedBackend, **filters: Any) -> list[str]:
         if page["next"] is None:
             assert total == len(found)
             return found
-        cursor = page["next"].partition("cursor=")[2]
-        page = backend.fetch_conversations(page_size=3, cursor=cursor, count=False, filters=filters)
+        page = backend.fetch_conversations(page_size=3, cursor=cursor_in(page["next"]), count=False, filters=filters)
 
 
 _piece = st.sampled_from(["zeb", "bra", "a", "ß", "SS", "É", "é", "%", "_", "\\", '"', " ", "\n", "AND", "漢字", "İ"])
@@ -86,16 +85,14 @@ def test_every_way_finds_what_python_finds(
     with (
         mock.patch.multiple(
             plan,
-            _FEW_TEXTS=few,
             _FEW=some,
             _SOME=most,
             _SOME_TEXTS=most,
             _SOME_ROWS=some,
             _TOGETHER=most,
-            MOST_COUNTED=most,
+            _COUNTED_TEXTS=most,
         ),
-        mock.patch.object(counts, "MOST_COUNTED", most),
-        mock.patch.object(pages, "WINDOW", 4 if few else 1),
+        mock.patch.object(page_ids, "WINDOW", 4 if few else 1),
     ):
         assert texts(reader, message_contains=needle) == expected
 
@@ -146,11 +143,64 @@ def test_members_that_are_all_old_are_found_beyond_the_window(backend: EmbeddedB
         at_us = T0_US + number * 1_000_000
         events.append(Feedback(ids.next(at_us), f"c{number}", at_us, "negative"))
     backend.ingest(events)
-    with mock.patch.multiple(plan, _FEW_TEXTS=1, _FEW=2, _SOME_ALONE=3), mock.patch.object(pages, "WINDOW", 5):
+    with mock.patch.multiple(plan, _FEW=2, _SOME_ALONE=3), mock.patch.object(page_ids, "WINDOW", 5):
         assert texts(backend, feedback_sentiment="negative") == [f"c{number}" for number in range(24, 4, -1)]
         answer = backend.fetch_conversations(page=2, page_size=5, filters={"feedback_sentiment": "negative"})
     assert [shape["conversation_id"] for shape in answer["results"]] == ["c19", "c18", "c17", "c16", "c15"]
     assert answer["count"] == 20
+
+
+def test_few_candidates_are_looked_into_until_a_page_is_full(backend: EmbeddedBackend) -> None:
+    """Newer conversations that have all three letters of it, but not the word, hide none that has it."""
+    decoys = [said(number, "ebr zeb bra") for number in range(10, 210)]
+    backend.ingest([*decoys, *(said(number, "zebra") for number in range(8))])
+    assert texts(backend, message_contains="zebra") == [f"c{number}" for number in range(7, -1, -1)]
+
+
+@pytest.mark.parametrize("sorted_at_once", [True, False])
+@pytest.mark.parametrize("share", [1, 2, 7])
+@pytest.mark.parametrize("ordering", ["-started_at", "started_at", "-ended_at"])
+def test_candidates_are_met_on_the_way_or_sorted(
+    backend: EmbeddedBackend, ordering: str, share: int, sorted_at_once: bool
+) -> None:
+    """However many of the candidates have the word, and whichever way is taken: the same pages, forwards and back."""
+    decoy, other = "ebr zeb bra", "hello"
+    contents = ["zebra" if number % share == 0 else decoy if number % 2 else other for number in range(60)]
+    backend.ingest([said(number, content) for number, content in enumerate(contents)])
+    expected = [f"c{number}" for number, content in enumerate(contents) if content == "zebra"]
+    filters = {"message_contains": "zebra", "ordering": ordering}
+    with mock.patch.multiple(page_ids, _FEW=0, _SORTED=0 if sorted_at_once else 10**6):
+        assert texts(backend, **filters) == (expected[::-1] if ordering.startswith("-") else expected)
+        first = backend.fetch_conversations(page_size=3, filters=filters)
+        second = backend.fetch_conversations(page_size=3, cursor=cursor_in(first["next"]), filters=filters)
+        again = backend.fetch_conversations(page_size=3, cursor=cursor_in(second["previous"]), filters=filters)
+    assert second["results"] != first["results"] == again["results"]
+
+
+def cursor_in(url: str) -> str:
+    """Return the cursor of a neighbour's URL."""
+    return url.partition("cursor=")[2]
+
+
+@pytest.mark.parametrize("probe", [0.0, 1e9], ids=["asking each row", "with sets of members"])
+@pytest.mark.parametrize("word", [{}, {"message_contains": "hello"}])
+def test_pages_by_number_are_the_same_on_every_way(
+    backend: EmbeddedBackend, probe: float, word: dict[str, str]
+) -> None:
+    """Whether each row on the way is asked, or looked for in sets of all members, the same rows are on a page."""
+    events: list[AnyEvent] = [said(number, "hello") for number in range(40)]
+    for number in range(0, 40, 3):
+        at_us = T0_US + number * 1_000_000
+        events.append(Feedback(ids.next(at_us), f"c{number}", at_us, "negative"))
+    backend.ingest(events)
+    filters = {"feedback_sentiment": "negative", **word}
+    found: list[str] = []
+    with mock.patch.multiple(plan, _FEW=1, _SOME_ALONE=2, _SOME=2), mock.patch.object(page_ids, "_PROBE", probe):
+        for number in range(1, 6):
+            page = backend.fetch_conversations(page=number, page_size=3, filters=filters)
+            assert page["count"] == 14
+            found += [shape["conversation_id"] for shape in page["results"]]
+    assert found == [f"c{number}" for number in range(39, -1, -3)]
 
 
 def test_a_count_is_remembered_until_something_is_written(backend: EmbeddedBackend, database: Database) -> None:

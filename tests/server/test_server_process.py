@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import signal
@@ -13,8 +14,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 
 from agentsight_auto.events import Message, encode_event
+from agentsight_auto.server import run
 
 from .support import ROOT, ServeProcess, until
 
@@ -214,3 +217,22 @@ def test_a_wrong_content_length_harms_nobody(tmp_path: Path) -> None:
         code, problems = server.stop()
         assert code == 0
         assert "Traceback" not in problems
+
+
+def test_what_is_loaded_when_a_server_begins_is_not_looked_through_again() -> None:
+    """Python's collector leaves out what lives as long as the process: a pause of tens of milliseconds now and then."""
+
+    async def end() -> None:
+        server.should_exit = True
+
+    async def nothing(scope: object, receive: object, send: object) -> None:
+        raise AssertionError
+
+    config = uvicorn.Config(nothing, lifespan="off", log_config=None, callback_notify=end, timeout_notify=0)
+    server, before = uvicorn.Server(config), gc.get_freeze_count()
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            run.serve(server, listener)
+        assert gc.get_freeze_count() > before + 10_000
+    finally:
+        gc.unfreeze()

@@ -355,6 +355,18 @@ def test_a_bad_event_harms_only_itself(database: Database, name: str) -> None:
     assert everything(database) == everything(database, "reference")
 
 
+def test_a_bad_event_among_many_harms_only_itself(database: Database) -> None:
+    """Rows that go into the store together are told apart when one of them cannot be stored."""
+    bad = Button(new_id(), "c1", T0_US, button_event="e", label=object(), value="v")  # type: ignore[arg-type]
+    good = [said(f"message {number}", at=number) for number in range(50)]
+    answers = ingest(database, [*good[:25], bad, *good[25:]])
+    assert [answer.status for answer in answers] == ["stored"] * 25 + ["rejected"] + ["stored"] * 25
+    assert "binding parameter" in (answers[25].reason or "")
+    assert [answer.status for answer in ingest(database, good)] == ["duplicate"] * 50
+    ingest(database, good, agent="reference")
+    assert everything(database) == everything(database, "reference")
+
+
 def test_a_batch_of_bad_events_alone_is_answered(database: Database) -> None:
     """When nothing can be stored, every event is answered and nothing is stored."""
     answers = ingest(database, list(BAD.values()))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,10 +21,12 @@ from agentsight_auto.events import (
     Message,
     TokenUsage,
 )
+from agentsight_auto.store import known_at
+from agentsight_auto.store.conversation_state import FIELDS
 from agentsight_auto.store.database import Database
 from agentsight_auto.store.ingest import ingest
 
-from .material import T0_US, everything, new_id
+from .material import T0_US, conversation, everything, new_id
 
 _agents = (f"agent {n}" for n in itertools.count())
 _word = st.sampled_from(["a", "b", "c"])
@@ -88,3 +92,36 @@ def test_any_order_and_any_repetition_stores_the_same(
         answers = ingest(shared, arriving[begin:end], agent=shuffled)
         assert {answer.status for answer in answers} <= {"stored", "duplicate"}
     assert everything(shared, shuffled) == everything(shared, straight)
+
+
+_names = st.sampled_from([*FIELDS, "error", "metadata", *(f"metadata.{word}" for word in "abc")])
+_fields = st.fixed_dictionaries(dict.fromkeys(FIELDS, _maybe))
+
+
+@given(known=st.dictionaries(_names, st.integers(-1, 3)), fields=_fields, metadata=_metadata, began=st.integers(0, 3))
+def test_moments_are_read_back_as_they_were(
+    known: dict[str, int], fields: dict[str, str | None], metadata: dict[str, Any] | None, began: int
+) -> None:
+    """Whatever is known of whatever has a value, the short form of `known_at` says the same; so does the long form."""
+    short = known_at.encode(known, fields, metadata, began)
+    assert known_at.decode(short, fields, metadata, began) == known
+    assert known_at.encode(dict(reversed(known.items())), fields, metadata, began) == short
+    assert known_at.decode(json.dumps(known), fields, metadata, began) == known
+
+
+def test_what_is_known_of_one_moment_is_written_once() -> None:
+    """What one event told, as a conversation began or later, takes one moment, and what nobody told is named."""
+    fields = {**dict.fromkeys(FIELDS), "customer_id": "mia", "environment": "development"}
+    known = dict.fromkeys(("customer_id", "environment", "metadata.plan"), T0_US)
+    assert known_at.encode(known, fields, {"plan": "pro"}, T0_US) == "*"
+    assert known_at.encode(known, fields, {"plan": "pro"}, T0_US - 1) == f'{{"*":{T0_US}}}'
+    del known["environment"]
+    assert known_at.encode(known, fields, {"plan": "pro"}, T0_US) == f'{{"*":{T0_US},"environment":null}}'
+
+
+def test_a_conversation_that_began_earlier_knows_its_fields_from_the_same_moment(database: Database) -> None:
+    """A message from before does not make older what was told later: an event in between still has its say."""
+    ingest(database, [ConversationStarted(new_id(), "c1", T0_US + 9, customer_id="late", environment="prod")])
+    ingest(database, [Message(new_id(), "c1", T0_US, "agent", "early")])
+    ingest(database, [ConversationStarted(new_id(), "c1", T0_US + 5, customer_id="between")])
+    assert conversation(database)["customer_id"] == "between"

@@ -80,11 +80,11 @@ def test_a_store_written_without_fts5_is_indexed_by_the_next_that_has_it(databas
     with a_sqlite_without_fts5():
         ingest(database, [said("zebra", to="c2")])
     with database.read() as connection:
-        assert not search_tables.can_search(connection, database.agent_id())
+        assert search_tables.read_extent(connection, database.agent_id()) is None
     database.close()
     again = Database.open(database.path)
     with again.read() as connection:
-        assert search_tables.can_search(connection, again.agent_id())
+        assert search_tables.read_extent(connection, again.agent_id()) is not None
     assert found(again, "message_search", "zeb") == {conversation(again, "c2")["id"]}
     assert found(again, "message_search", "bef") == {conversation(again)["id"]}
     again.close()
@@ -183,3 +183,24 @@ def test_names_that_are_indexed_anew_leave_the_texts_where_they_are(
     ingest(again, [said("gnu", at=1), said("emu", at=2)])
     assert found(again, "message_search", "zeb", "ebr") == {conversation(again)["id"]}
     again.close()
+
+
+def test_an_index_of_an_earlier_version_goes_on_as_it_is(database: Database) -> None:
+    """Tables that fold what is folded already find the same; opening the file does not make them anew."""
+    earlier = [sql.replace(" case_sensitive 1", "") for sql in made(database)]
+    database.close()
+    with closing(sqlite3.connect(database.path)) as connection:
+        for table, sql in zip(search_tables.TABLES, earlier, strict=True):
+            connection.execute(f"DROP TABLE {table}")
+            connection.execute(sql)
+    again = Database.open(database.path)
+    ingest(again, [started(name="OKAPI"), said("Where is the ZEBRA?")])
+    assert found(again, "message_search", "zeb", "bra") == found(again, "name_search", "oka") != set()
+    assert made(again) == earlier
+    again.close()
+
+
+def made(database: Database) -> list[str]:
+    """Return what made the tables of the index."""
+    there = {row["name"]: row["sql"] for row in rows(database, "SELECT name, sql FROM sqlite_master")}
+    return [there[table] for table in search_tables.TABLES]

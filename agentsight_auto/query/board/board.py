@@ -18,7 +18,7 @@ from sqlalchemy import select
 from agentsight_auto._ids import IdSource
 from agentsight_auto.events import ESCALATED_BY, RESOLVED_BY
 from agentsight_auto.exceptions import StoreException
-from agentsight_auto.query import pages
+from agentsight_auto.query import ordering, pages
 from agentsight_auto.query.board import actions, facets, numbers, rows, timeline
 from agentsight_auto.query.board.days import Period
 from agentsight_auto.query.board.scope import read_period
@@ -97,7 +97,7 @@ class Board:
             row = self._backend.row(connection, conversation_id)
             ways = plan_page(connection, wanted.asked)
             for name, backwards in (("next", False), ("previous", True)):
-                place = pages.Place(wanted.ordering, backwards, *wanted.ordering.key(row))
+                place = ordering.Place(wanted.ordering, backwards, *wanted.ordering.key(row))
                 page = pages.fetch_page(connection, ways, ordering=wanted.ordering, number=1, size=1, place=place)
                 found[name] = page.rows[0].id if page.rows else None
         return found

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, func, or_, select
 
 from agentsight_auto._clock import iso_from_us
-from agentsight_auto.query import pages, parameters
+from agentsight_auto.query import ordering, pages, parameters
 from agentsight_auto.query.board.scope import count_listed, count_up_to
 from agentsight_auto.query.filters import parse_filters
 from agentsight_auto.query.lifecycle import LISTS, Lifecycle, Rules
@@ -45,7 +45,7 @@ def fetch_rows(
         InvalidQueryException: a filter or a cursor that cannot be read.
     """
     wanted = parse_filters(filters, agent_id=agent_id, rules=rules)
-    place = None if cursor is None else pages.parse_cursor(cursor, wanted.ordering)
+    place = None if cursor is None else ordering.parse_cursor(cursor, wanted.ordering)
     ways = plan_page(connection, wanted.asked)
     size = parameters.clamp_page_size(page_size)
     page = pages.fetch_page(connection, ways, ordering=wanted.ordering, number=1, size=size, place=place)
