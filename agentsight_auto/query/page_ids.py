@@ -24,7 +24,7 @@ _FEW = 500
 """So many candidates are always looked up and sorted."""
 _SORTED = 20
 """Looking up and sorting one candidate takes as long as walking past so many conversations."""
-_SAMPLE = 1_000
+_SAMPLE = 200
 """So many rows are asked to tell how soon others are met."""
 _PROBE = 1.8
 """What asking one row costs more than looking for it in a set, in ids that are put into the set meanwhile."""
