@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import events
-from .._guard import documented, failed, raise_documented, shown
+from .._guard import documented, failed, shown
 from .._lines import line_of
 from ..enums import AttachmentMode, Sender
 from ..exceptions import (
-    AgentSightException,
     InvalidAnswerDataException,
     InvalidConversationDataException,
     InvalidQuestionDataException,
@@ -114,6 +113,8 @@ class ConversationScope:
 
     # -- the documented calls ----------------------------------------------------------------------------------------
 
+    @documented
+    @documented
     def track_human_message(
         self,
         message: str,
@@ -128,13 +129,10 @@ class ConversationScope:
             InvalidAttachmentException, InvalidQueryException, InvalidConversationDataException: as in
                 `track_attachments`.
         """
-        try:
-            self._track_message("end_user", message, attachments, attachment_mode, metadata)
-        except AgentSightException:
-            raise
-        except Exception as error:  # noqa: BLE001 - as `documented` does, without a call of its own
-            raise_documented("ConversationScope.track_human_message", error)
+        self._track_message("end_user", message, attachments, attachment_mode, metadata)
 
+    @documented
+    @documented
     def track_agent_message(
         self,
         message: str,
@@ -149,12 +147,7 @@ class ConversationScope:
             InvalidAttachmentException, InvalidQueryException, InvalidConversationDataException: as in
                 `track_attachments`.
         """
-        try:
-            self._track_message("agent", message, attachments, attachment_mode, metadata)
-        except AgentSightException:
-            raise
-        except Exception as error:  # noqa: BLE001 - as `documented` does, without a call of its own
-            raise_documented("ConversationScope.track_agent_message", error)
+        self._track_message("agent", message, attachments, attachment_mode, metadata)
 
     def track_question(self, question: str, metadata: Mapping[str, Any] | None = None) -> None:
         """Record what the customer said: the older name of `track_human_message`."""
@@ -241,6 +234,8 @@ class ConversationScope:
         refs = self._store_attachments(attachments, mode)
         self.record(events.Attachments(*self.stamp(), who, refs, kept))
 
+    @documented
+    @documented
     def track_token_usage(
         self,
         prompt_tokens: int = 0,
@@ -253,16 +248,11 @@ class ConversationScope:
         Raises:
             InvalidConversationDataException: not a whole number of at least 0.
         """
-        try:
-            prompt, completion, total, embedding = arguments.token_counts(
-                prompt_tokens, completion_tokens, total_tokens, embedding_tokens
-            )
-            event_id, conversation_id, at_us = self.stamp()
-            self.record(events.TokenUsage(event_id, conversation_id, at_us, prompt, completion, total, embedding))
-        except AgentSightException:
-            raise
-        except Exception as error:  # noqa: BLE001 - as `documented` does, without a call of its own
-            raise_documented("ConversationScope.track_token_usage", error)
+        prompt, completion, total, embedding = arguments.token_counts(
+            prompt_tokens, completion_tokens, total_tokens, embedding_tokens
+        )
+        event_id, conversation_id, at_us = self.stamp()
+        self.record(events.TokenUsage(event_id, conversation_id, at_us, prompt, completion, total, embedding))
 
     def get_token_usage(self) -> TokenTotals:
         """Return the tokens recorded since the last send: prompt, completion, total and embedding tokens."""
