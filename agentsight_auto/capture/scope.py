@@ -85,6 +85,7 @@ class ConversationScope:
         """Take one event of this conversation; the bounded, safe values are the caller's duty. Never raises."""
         if self.is_recording:
             try:
+                self.used_at_us = event.at_us
                 runtime = self.runtime
                 if runtime.processing is not None:
                     processed = runtime.processing.apply(event)
@@ -93,7 +94,6 @@ class ConversationScope:
                     event = processed
                 line = line_of(event)
                 runtime.take_in(line, len(line), self)
-                self.used_at_us = event.at_us
             except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
                 failed("ConversationScope.record", failure)
 

@@ -68,9 +68,11 @@ class ActionSpec:
         target = getattr(function, "__func__", function)
         while hasattr(target, "func") and not hasattr(target, "__name__"):
             target = target.func
-        function_name = getattr(target, "__name__", None) or type(target).__name__
+        name = getattr(target, "__name__", None)
+        # Names of subclasses of str cannot be encoded.
+        function_name = str.__str__(name) if name and isinstance(name, str) else type(target).__name__
         spec = ActionSpec(
-            self.name or function_name,
+            str.__str__(self.name) or function_name,
             tools_used=self.tools_used,
             capture_args=self._capture_args,
             capture_response=self._capture_response,
@@ -96,7 +98,7 @@ class ActionSpec:
     def told(self, args: tuple[Any, ...]) -> dict[str, Any]:
         """Return what is recorded of a call with nothing but small positional arguments."""
         names = self.names
-        position = 1 if self.skips_first and len(args) < len(names) else 0
+        position = 1 if self.skips_first else 0
         parameters = {}
         for value in args:  # counted by hand: making a `zip` takes longer than all the rest of the loop
             parameters[names[position]] = value
