@@ -114,7 +114,6 @@ class ConversationScope:
     # -- the documented calls ----------------------------------------------------------------------------------------
 
     @documented
-    @documented
     def track_human_message(
         self,
         message: str,
@@ -131,7 +130,6 @@ class ConversationScope:
         """
         self._track_message("end_user", message, attachments, attachment_mode, metadata)
 
-    @documented
     @documented
     def track_agent_message(
         self,
@@ -234,7 +232,6 @@ class ConversationScope:
         refs = self._store_attachments(attachments, mode)
         self.record(events.Attachments(*self.stamp(), who, refs, kept))
 
-    @documented
     @documented
     def track_token_usage(
         self,
