@@ -186,3 +186,16 @@ def test_what_a_deep_call_has_no_room_to_put_together_is_written_later(
         deep()
     assert len(actions(recorded)) > 1_000
     assert _guard.failures["recording: RecursionError"] == before
+
+
+def test_what_a_long_block_keeps_of_calls_with_many_arguments_is_bounded(recorded: Recording) -> None:
+    """Each has 2 KB of text, and about 1 MiB is kept."""
+
+    @track_action
+    def merge(a: str, b: str, c: str, d: str, e: str, f: str, g: str, h: str) -> None: ...
+
+    with conversation("c") as chat:
+        for number in range(2_000):
+            merge(*(f"{number:08}{place}" + "a" * 240 for place in range(8)))
+        kept = chat.get_tracked_data_summary()
+    assert 100 < sum("tools_used" in item["data"] for item in kept["items"]) < 600
