@@ -9,8 +9,6 @@ import itertools
 import os
 from collections.abc import Callable
 
-_BYTES = tuple(f"{number:02x}" for number in range(256))
-
 
 class IdSource:
     """Make event ids, as 32 hex digits, that sort in the order they were made in this process.
@@ -29,25 +27,29 @@ class IdSource:
 
     def start(self, process: str) -> None:
         """Start the sequence with this part for the process: version, variant and random bits, as 12 hex digits."""
-        self._process = process
+        self.process = process
         self.head = ""
         self.until_ns = 0
-        sequence = map("".join, itertools.product(_BYTES, repeat=4))  # formatting a number takes three times as long
-        next(sequence)
-        self.tail: Callable[[], str] = sequence.__next__
+        # After the last one from 1 again: by then the milliseconds are others.
+        self.number: Callable[[], int] = itertools.chain.from_iterable(itertools.repeat(range(1, 1 << 32))).__next__
 
     def next(self, at_us: int) -> str:
         """Return the id of an event captured at `at_us` (microseconds since 1970, UTC)."""
-        return f"{at_us // 1000:012x}{self._process}{self.tail()}"
+        return event_id(at_us, self.process, self.number())
 
     def tick(self, monotonic_ns: int, offset_ns: int) -> None:
         """Make `head`, the first 24 digits of an id, for a reading of the clock; it holds until `until_ns`.
 
-        The hot path puts ids together from `head` and `tail()` by itself: a division takes as long as all the rest.
+        The hot path puts ids together from `head` and `number()` by itself: a division takes as long as all the rest.
         """
         at_ms = (monotonic_ns + offset_ns) // 1_000_000
-        self.head = f"{at_ms:012x}{self._process}"
+        self.head = f"{at_ms:012x}{self.process}"
         self.until_ns = (at_ms + 1) * 1_000_000 - offset_ns
+
+
+def event_id(at_us: int, process: str, number: int) -> str:
+    """Return the id of an event captured at `at_us`, the `number`-th of the source that `process` stands for."""
+    return "%012x%s%08x" % (at_us // 1000, process, number)  # noqa: UP031 - an f-string takes longer
 
 
 def derived_id(at_us: int, *parts: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ._lines import Captured
+
 
 class Unsent(Protocol):
     """What a scope remembers of what it has recorded since its last send: the lines of events, oldest first."""
@@ -11,7 +13,7 @@ class Unsent(Protocol):
     generation: int
     """Of the process that recorded them: after a fork the parent sends them, and the child starts afresh."""
 
-    lines: list[bytes]
+    items: list[bytes | Captured]
     size_bytes: int
     limit_bytes: int
 
@@ -19,7 +21,7 @@ class Unsent(Protocol):
         """Forget what the parent process recorded."""
 
     def let_go(self) -> None:
-        """Let go of content, down to the limit."""
+        """Let go of content, down to the limit; callers take turns."""
 
 
 class Recorder(Protocol):

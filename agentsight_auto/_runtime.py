@@ -1,6 +1,6 @@
 """The runtime: joins capture to delivery and the clients to the store. One default runtime; others live beside it.
 
-In: events from capture (`record`), settings (`configure`). Out: lines in the pipeline, an opened backend to ask.
+In: events from capture (`take_in`), settings (`configure`). Out: lines in the pipeline, an opened backend to ask.
 Loses: what cannot be encoded even after sanitising, counted by `_guard.failures`.
 
 Importing this loads neither the store nor what asks it: the first delivery, or the first question, does.
@@ -24,11 +24,11 @@ from ._ids import IdSource
 from ._opening import announce, mind_forks
 from ._settings import Settings, check_arguments, check_remote, check_setting, load_settings, prepare_home
 from .deliver.pipeline import FlushReport, Pipeline, PipelineOptions
-from .events import AnyEvent, Event, encode_event
-from .snapshot import safe_json
+from .events import Event
 
 if TYPE_CHECKING:
     from ._backends import Backends
+    from ._lines import Captured
     from ._recorder import Recorder
     from .capture.frames import Frame
     from .deliver.destination import Destination
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Event)
 
 _READ_WAIT_S = 2.0
-_BACKSLASH = ord("\\")
-"""Looked for as a number first: `bytes in bytes` takes longer than all the rest of encoding."""
 _PIPELINE_SETTINGS = frozenset(
     {
         "api_key",
@@ -90,6 +88,7 @@ class Runtime:
         self._ready: Pipeline | None = None
         self._backends: Backends | None = None
         self._lock = threading.RLock()
+        self._folding = threading.Lock()
         self._dropped: Counter[str] = Counter()
         self.processing: Processor | None = _Unread(self)
         self.has_warned_of_implicit = False
@@ -101,6 +100,7 @@ class Runtime:
     def renew_after_fork(self) -> None:
         """In a forked child: ids of its own, and locks that no thread of the parent holds."""
         self._lock = threading.RLock()
+        self._folding = threading.Lock()
         if self._backends is not None:
             self._backends.renew_after_fork()
         self._dropped.clear()
@@ -163,37 +163,33 @@ class Runtime:
 
     # -- recording ---------------------------------------------------------------------------------------------------
 
-    def record(self, event: AnyEvent, recorder: Recorder) -> None:
-        """Take one event in, encoded once for the pipeline and for its scope: the one door for everything recorded."""
-        if self.processing is not None:
-            kept = self.processing.apply(event)
-            if kept is None:
-                return
-            event = kept
-        try:
-            line = encode_event(event)
-            if _BACKSLASH in line and b"\\u0000" in line:
-                line = encode_event(_without_nul_and_surrogates(event))
-        except UnicodeEncodeError:
-            line = encode_event(_without_nul_and_surrogates(event))
+    def take_in(self, item: bytes | Captured, size_bytes: int, recorder: Recorder) -> None:
+        """Take in the line of an event, or what one is made of, for the pipeline and for its scope.
+
+        The one door for everything recorded; `processing` has seen the event, or there is none.
+        """
         pipeline = self._ready or self._make_ready()
-        size_bytes = len(line)
         if recorder.is_open:  # what `Pipeline.append` does: every call of a tracked function comes through here
-            pipeline.push(line)
+            pipeline.push(item)
             pipeline.buffered_bytes = buffered_bytes = pipeline.buffered_bytes + size_bytes
             if buffered_bytes >= pipeline.due_bytes:
                 pipeline.journal_soon()
-        elif recorder.is_held:
-            pipeline.hold(recorder.key, line)
         else:
-            pipeline.write_through(line)
+            line = item if isinstance(item, bytes) else item.line()
+            if recorder.is_held:
+                pipeline.hold(recorder.key, line)
+            else:
+                pipeline.write_through(line)
         unsent = recorder.unsent
         if unsent.generation != self.generation:
             unsent.start_afresh(self.generation)
-        unsent.lines.append(line)
-        unsent.size_bytes += size_bytes
-        if unsent.size_bytes > unsent.limit_bytes:
-            unsent.let_go()
+        unsent.items.append(item)
+        unsent.size_bytes = size_bytes = unsent.size_bytes + size_bytes
+        if size_bytes > unsent.limit_bytes and self._folding.acquire(blocking=False):
+            try:
+                unsent.let_go()
+            finally:
+                self._folding.release()
 
     def _make_ready(self) -> Pipeline:
         """Make the home folder before the first thing is written to it; where that fails, the outbox deals with it."""
@@ -318,10 +314,6 @@ def _pipeline_options(settings: Settings) -> PipelineOptions:
         held_idle_s=settings.idle_minutes * 60,
         exit_timeout_s=settings.exit_timeout_s,
     )
-
-
-def _without_nul_and_surrogates(event: AnyEvent) -> AnyEvent:
-    return msgspec.convert(safe_json(msgspec.to_builtins(event)), type(event))
 
 
 after_settings: Callable[[Settings], None] | None = None

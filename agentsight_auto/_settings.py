@@ -24,6 +24,8 @@ from .exceptions import (
 )
 
 HOSTED_ENDPOINT = "https://api.agentsight.io"
+_SMALL_LIMIT_BYTES = 2048
+"""From this limit on, a text of 256 characters is never cut, whatever it is made of."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +63,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     prices: str | None = None
     env_file: str | None = None
     problems: tuple[str, ...] = ()
+    captures_all: bool = True
+    """Arguments and results are recorded, and no small one has to be cut: what every call asks, in one."""
+
+    def __post_init__(self) -> None:
+        is_all = self.capture_args and self.capture_response and self.max_value_bytes >= _SMALL_LIMIT_BYTES
+        msgspec.structs.force_setattr(self, "captures_all", is_all)
 
     @property
     def is_remote(self) -> bool:

@@ -2,7 +2,8 @@
 
 The store is made by `corpus.py` through the library's own ingest, once, and kept in the folder given; making it can be
 interrupted and goes on where it was. Each question is asked through `EmbeddedBackend.fetch_conversations` and, in the
-same rounds, by a statement written by hand for that question alone on the same file: `floor` is its median.
+same rounds, by a statement written by hand for that question alone on the same file: `floor` is its median. What is
+loaded before, the corpus and the library, is out of the way of Python's collector, as in `agentsight-auto serve`.
 
 Run:    python benchmarks/search.py build [--conversations N] [--folder F] [--seconds S]
         python benchmarks/search.py [--conversations N] [--folder F] [--rounds R] [--only TEXT]
@@ -15,6 +16,7 @@ Prints: for each question p50 and p95 in ms, by the clock and of processor time 
 from __future__ import annotations
 
 import argparse
+import gc
 import multiprocessing
 import sqlite3
 import statistics
@@ -165,6 +167,8 @@ def measure(folder: Path, size: int, rounds: int, only: str) -> int:
     """Ask everything and print the tables; return how many figures were not reached."""
     path, corpus, report = store_path(folder, size), Corpus(), Report()
     database = Database.open(path)
+    gc.collect()
+    gc.freeze()
     with closing(sqlite3.connect(path)) as by_hand:
         print(f"{'ms':44} {'p50':>8} {'p95':>8} {'CPU p50':>8} {'CPU p95':>8} {'asked':>6} {'floor':>8}")
         print("first page of 10")

@@ -136,18 +136,32 @@ def checked_text(value: object, what: str, error: type[Exception], limit_bytes: 
     return bounded_text(value, limit_bytes)
 
 
-def checked_tokens(name: str, value: object) -> int:
-    """Return a token count.
+def token_counts(prompt: object, completion: object, total: object, embedding: object) -> tuple[int, int, int, int]:
+    """Return the token counts of one usage; a total of 0 is prompt + completion.
 
     Raises:
         InvalidConversationDataException: not a whole number from 0 to 2**53.
     """
-    if type(value) is int and 0 <= value <= MOST_TOKENS:
-        return value
+    if type(prompt) is not int or not 0 <= prompt <= MOST_TOKENS:
+        prompt = _token_count("prompt", prompt)
+    if type(completion) is not int or not 0 <= completion <= MOST_TOKENS:
+        completion = _token_count("completion", completion)
+    if type(total) is not int or not 0 <= total <= MOST_TOKENS:
+        total = _token_count("total", total)
+    if type(embedding) is not int or not 0 <= embedding <= MOST_TOKENS:
+        embedding = _token_count("embedding", embedding)
+    if not total and (total := prompt + completion) > MOST_TOKENS:
+        _token_count("prompt_tokens + completion", total)
+    return prompt, completion, total, embedding
+
+
+def _token_count(name: str, value: object) -> int:
     if value is None:
         return 0
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_TOKENS:
-        raise InvalidConversationDataException(f"{name} must be a whole number from 0 to 2**53, not {shown(value)}.")
+        raise InvalidConversationDataException(
+            f"{name}_tokens must be a whole number from 0 to 2**53, not {shown(value)}."
+        )
     return int(value)
 
 

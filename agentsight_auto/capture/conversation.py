@@ -82,7 +82,7 @@ class ConversationBlock(Entries[ConversationFrame]):
 
     def _enter(self, owner: int) -> ConversationScope | None:
         try:
-            frame = self.open_frame(self._id)
+            frame = self._open_frame(self._id)
             self.add(frame, owner)
             frame.begin()
         except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
@@ -108,9 +108,10 @@ class ConversationBlock(Entries[ConversationFrame]):
 
     def _open_frame(self, conversation_id: object) -> ConversationFrame:
         runtime = _runtime.default_runtime
+        settings = runtime.loaded_settings or runtime.settings
         outer = runtime.current.get()
         is_recording = (
-            self._is_recording and not runtime.settings.disabled and (outer is None or outer.conversation.is_recording)
+            self._is_recording and not settings.disabled and (outer is None or outer.conversation.is_recording)
         )
         usable_id = arguments.usable_conversation_id(conversation_id)
         if usable_id is None:
@@ -187,7 +188,7 @@ def _frame_of(
     if outer is not None:
         _forget_closed_blocks(outer)
         if outer.conversation.conversation_id == scope.conversation_id:
-            action_id = outer.action_id
+            action_id = outer.id_of_action()
     scope.frame = frame = ConversationFrame(scope, action_id, outer, known=known, wait_s=wait_s)
     return frame
 

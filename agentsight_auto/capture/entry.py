@@ -33,7 +33,8 @@ class ConversationFrame(Frame, kw_only=True):
             scope.is_open = True
             scope.runtime.current.set(self)
             if scope.is_recording:
-                scope.record_start(arguments.conversation_fields(self.known, scope.runtime.settings, strict=False))
+                settings = scope.runtime.loaded_settings or scope.runtime.settings
+                scope.record_start(arguments.conversation_fields(self.known, settings, strict=False))
         except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
             failed("ConversationFrame.begin", failure)
 
@@ -58,7 +59,8 @@ class ConversationFrame(Frame, kw_only=True):
             # A child process that leaves a block it inherited must not end the parent's conversation.
             if scope.is_open and scope.is_recording and scope.generation == runtime.generation:
                 ended_by = None if error is None or isinstance(error, GeneratorExit) else describe_error(error)
-                scope.record(events.ConversationEnded(*scope.stamp(), ended_by))
+                event_id, conversation_id, at_us = scope.stamp()
+                scope.record(events.ConversationEnded(event_id, conversation_id, at_us, ended_by))
             scope.is_open = False
         except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
             failed("ConversationFrame.end", failure)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextvars import Token
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import msgspec
 
@@ -32,11 +32,14 @@ class Frame(msgspec.Struct, eq=False):
     outer: Frame | None
     opener: object = None
     owner: int = 0
-
-    is_tool: ClassVar[bool] = False
+    is_tool: bool = False
     """Whether a framework runs a tool in it, whose function may be a tracked one: then `told_by` is asked."""
 
     __repr__ = object.__repr__
+
+    def id_of_action(self) -> str | None:
+        """Return the event id of the innermost action that is running here."""
+        return self.action_id
 
     @property
     def is_block(self) -> bool:
@@ -156,7 +159,10 @@ class Entries(Generic[E]):
         """Return and forget the entry that is being left."""
         entries = self._open
         if len(entries) == 1:
-            return self._forget(entries[0])
+            try:
+                return entries.pop(0)
+            except IndexError:  # left already, by another thread
+                return None
         here = [frame for frame in chain(current) if frame.opener is self]
         candidates: list[Frame] = [*here, *reversed(entries.copy())]
         same_owner = [frame for frame in candidates if frame.owner == owner]

@@ -88,12 +88,10 @@ class ActionFrame(Frame):
             duration_ns = ended_ns - self.started_ns
             parent_id = None
             if outer is not None and outer.conversation.conversation_id == conversation.conversation_id:
-                parent_id = outer.action_id
-            if conversation.is_binding:
-                conversation.used_at_us = at_us + duration_ns // 1000
-            runtime.record(
+                parent_id = outer.id_of_action()
+            conversation.record(
                 events.Action(
-                    self.action_id or "",
+                    self.id_of_action() or "",
                     conversation.conversation_id,
                     at_us,
                     self.spec.name or "action",
@@ -105,9 +103,10 @@ class ActionFrame(Frame):
                     None if error is None and self.error_msg is None else self._error_text(error),
                     None if metadata is None else arguments.kept_metadata(metadata, settings),
                     parent_id,
-                ),
-                conversation,
+                )
             )
+            if conversation.is_binding:
+                conversation.used_at_us = at_us + duration_ns // 1000
         except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
             failed("ActionFrame.finish", failure)
 

@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import events
-from .._guard import documented, failed, shown
+from .._guard import documented, failed, raise_documented, shown
+from .._lines import line_of
 from ..enums import AttachmentMode, Sender
 from ..exceptions import (
+    AgentSightException,
     InvalidAnswerDataException,
     InvalidConversationDataException,
     InvalidQuestionDataException,
@@ -84,7 +86,14 @@ class ConversationScope:
         """Take one event of this conversation; the bounded, safe values are the caller's duty. Never raises."""
         if self.is_recording:
             try:
-                self.runtime.record(event, self)
+                runtime = self.runtime
+                if runtime.processing is not None:
+                    processed = runtime.processing.apply(event)
+                    if processed is None:
+                        return
+                    event = processed
+                line = line_of(event)
+                runtime.take_in(line, len(line), self)
                 self.used_at_us = event.at_us
             except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
                 failed("ConversationScope.record", failure)
@@ -96,7 +105,7 @@ class ConversationScope:
         now_ns = clock.monotonic_ns()
         if now_ns >= ids.until_ns:
             ids.tick(now_ns, clock.offset_ns)
-        return ids.head + ids.tail(), self.conversation_id, (now_ns + clock.offset_ns) // 1000
+        return f"{ids.head}{ids.number():08x}", self.conversation_id, (now_ns + clock.offset_ns) // 1000
 
     def record_start(self, known: Mapping[str, Any]) -> None:
         """Record what is known of the conversation."""
@@ -105,7 +114,6 @@ class ConversationScope:
 
     # -- the documented calls ----------------------------------------------------------------------------------------
 
-    @documented
     def track_human_message(
         self,
         message: str,
@@ -120,9 +128,13 @@ class ConversationScope:
             InvalidAttachmentException, InvalidQueryException, InvalidConversationDataException: as in
                 `track_attachments`.
         """
-        self._track_message("end_user", message, attachments, attachment_mode, metadata)
+        try:
+            self._track_message("end_user", message, attachments, attachment_mode, metadata)
+        except AgentSightException:
+            raise
+        except Exception as error:  # noqa: BLE001 - as `documented` does, without a call of its own
+            raise_documented("ConversationScope.track_human_message", error)
 
-    @documented
     def track_agent_message(
         self,
         message: str,
@@ -137,7 +149,12 @@ class ConversationScope:
             InvalidAttachmentException, InvalidQueryException, InvalidConversationDataException: as in
                 `track_attachments`.
         """
-        self._track_message("agent", message, attachments, attachment_mode, metadata)
+        try:
+            self._track_message("agent", message, attachments, attachment_mode, metadata)
+        except AgentSightException:
+            raise
+        except Exception as error:  # noqa: BLE001 - as `documented` does, without a call of its own
+            raise_documented("ConversationScope.track_agent_message", error)
 
     def track_question(self, question: str, metadata: Mapping[str, Any] | None = None) -> None:
         """Record what the customer said: the older name of `track_human_message`."""
@@ -224,7 +241,6 @@ class ConversationScope:
         refs = self._store_attachments(attachments, mode)
         self.record(events.Attachments(*self.stamp(), who, refs, kept))
 
-    @documented
     def track_token_usage(
         self,
         prompt_tokens: int = 0,
@@ -237,14 +253,16 @@ class ConversationScope:
         Raises:
             InvalidConversationDataException: not a whole number of at least 0.
         """
-        prompt = arguments.checked_tokens("prompt_tokens", prompt_tokens)
-        completion = arguments.checked_tokens("completion_tokens", completion_tokens)
-        total = arguments.checked_tokens("total_tokens", total_tokens)
-        total = total or prompt + completion
-        if total > arguments.MOST_TOKENS:
-            arguments.checked_tokens("prompt_tokens + completion_tokens", total)
-        embedding = arguments.checked_tokens("embedding_tokens", embedding_tokens)
-        self.record(events.TokenUsage(*self.stamp(), prompt, completion, total, embedding))
+        try:
+            prompt, completion, total, embedding = arguments.token_counts(
+                prompt_tokens, completion_tokens, total_tokens, embedding_tokens
+            )
+            event_id, conversation_id, at_us = self.stamp()
+            self.record(events.TokenUsage(event_id, conversation_id, at_us, prompt, completion, total, embedding))
+        except AgentSightException:
+            raise
+        except Exception as error:  # noqa: BLE001 - as `documented` does, without a call of its own
+            raise_documented("ConversationScope.track_token_usage", error)
 
     def get_token_usage(self) -> TokenTotals:
         """Return the tokens recorded since the last send: prompt, completion, total and embedding tokens."""
@@ -306,7 +324,7 @@ class ConversationScope:
         frame = self.runtime.current.get()
         if frame is None or frame.conversation.conversation_id != self.conversation_id:
             return None
-        return frame.action_id
+        return frame.id_of_action()
 
     def _unsent_here(self) -> Unsent:
         """Return what waits to be sent; in a forked child only its own, as the parent sends the others."""
@@ -320,7 +338,8 @@ class ConversationScope:
         content = arguments.checked_text(message, "message", error, settings.max_text_bytes)
         kept = None if metadata is None else arguments.checked_metadata(metadata, settings)
         refs = self._store_attachments(attachments, mode) if attachments else []
-        self.record(events.Message(*self.stamp(), sender, content, kept, refs))
+        event_id, conversation_id, at_us = self.stamp()
+        self.record(events.Message(event_id, conversation_id, at_us, sender, content, kept, refs))
 
     def _store_attachments(self, attachments: Any, mode: Any) -> list[events.AttachmentRef]:
         from .files import attachment_mode, store_attachments  # noqa: PLC0415 - few have attachments

@@ -105,7 +105,13 @@ class _Wrapped(wrapt.CallableObjectProxy):  # type: ignore[type-arg,unused-ignor
     def __init__(self, wrapped: Callable[..., Any], opener: Opener) -> None:
         super().__init__(wrapped)
         self._self_opener = opener
+        self._self_call = opener, wrapped  # for calls: each look into a proxy takes as long as making an event id
         self._self_binds = hasattr(type(wrapped), "__get__")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "__wrapped__":
+            self._self_call = self._self_opener, value
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._self_opener.skips_first = self._self_binds
@@ -144,11 +150,12 @@ class _Wrapped(wrapt.CallableObjectProxy):  # type: ignore[type-arg,unused-ignor
 
 class _Function(_Wrapped):
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        unit = self._self_opener.start(args, kwargs)
+        opener, wrapped = self._self_call
+        unit = opener.start(args, kwargs)
         if unit is None:
-            return self.__wrapped__(*args, **kwargs)
+            return wrapped(*args, **kwargs)
         try:
-            result = self.__wrapped__(*args, **kwargs)
+            result = wrapped(*args, **kwargs)
         except BaseException as error:
             unit.finish(None, error)
             raise
@@ -158,10 +165,11 @@ class _Function(_Wrapped):
 
 class _Coroutine(_Wrapped):
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        coroutine = self.__wrapped__(*args, **kwargs)
+        opener, wrapped = self._self_call
+        coroutine = wrapped(*args, **kwargs)
         if not isinstance(coroutine, Coroutine):
             return coroutine
-        return driver_of_coroutine(coroutine, self._self_opener, args, kwargs)
+        return driver_of_coroutine(coroutine, opener, args, kwargs)
 
 
 class _CoroutineObject(_Wrapped):

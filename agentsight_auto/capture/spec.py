@@ -17,6 +17,7 @@ from ..snapshot.redaction import MASK, is_secret_name
 from .current import frame_for_recording
 from .running import ActionFrame
 from .shapes import openers_of, positional_names
+from .small import SMALL_TEXT, SmallCall
 
 
 class ActionSpec:
@@ -25,15 +26,15 @@ class ActionSpec:
     __slots__ = (
         "_capture_args",
         "_capture_response",
-        "_function_name",
-        "_is_special",
         "_masked",
         "_name_count",
-        "_names",
         "_rest_name",
         "aliases",
+        "function_name",
+        "is_special",
         "metadata",
         "name",
+        "names",
         "skips_first",
         "tools_used",
     )
@@ -55,12 +56,12 @@ class ActionSpec:
         self.skips_first = False
         self._capture_args = capture_args
         self._capture_response = capture_response
-        self._function_name = name
+        self.function_name = name
         self._masked = frozenset(exclude)
-        self._names: tuple[str, ...] = ()
+        self.names: tuple[str, ...] = ()
         self._rest_name: str | None = None
         self._name_count = 0
-        self._is_special = True
+        self.is_special = True
 
     def for_function(self, function: Callable[..., Any]) -> ActionSpec:
         """Return this spec for one function: its name as a default and the names of its parameters."""
@@ -76,19 +77,31 @@ class ActionSpec:
             exclude=self._masked,
             metadata=self.metadata,
         )
-        spec._function_name = function_name
-        spec._names, spec._rest_name = positional_names(target)
-        spec._masked |= {name for name in spec._names if is_secret_name(name)}
+        spec.function_name = function_name
+        spec.names, spec._rest_name = positional_names(target)
+        spec._masked |= {name for name in spec.names if is_secret_name(name)}
         qualified = getattr(target, "__qualname__", "")
         is_in_class = "." in qualified and not qualified.endswith(f"<locals>.{function_name}")
-        spec._name_count = len(spec._names)
-        spec._is_special = bool(spec._masked) or spec.tools_used is not None or spec._capture_args is not None
-        spec.skips_first = is_in_class and spec._names[:1] in {("self",), ("cls",)}
+        spec._name_count = len(spec.names)
+        spec.is_special = bool(spec._masked) or any(
+            given is not None for given in (spec.tools_used, spec.metadata, spec._capture_args, spec._capture_response)
+        )
+        spec.skips_first = is_in_class and spec.names[:1] in {("self",), ("cls",)}
         return spec
 
     def is_called(self, name: str) -> bool:
         """Return whether the action has this name, or its function, or the tool that a framework makes of it."""
-        return name in {self.name, self._function_name, *self.aliases}
+        return name in {self.name, self.function_name, *self.aliases}
+
+    def told(self, args: tuple[Any, ...]) -> dict[str, Any]:
+        """Return what is recorded of a call with nothing but small positional arguments."""
+        names = self.names
+        position = 1 if self.skips_first and len(args) < len(names) else 0
+        parameters = {}
+        for value in args:  # counted by hand: making a `zip` takes longer than all the rest of the loop
+            parameters[names[position]] = value
+            position += 1
+        return {"function": self.function_name, "parameters": parameters}
 
     def captures_response(self, settings: Settings) -> bool:
         """Return whether results are recorded."""
@@ -119,53 +132,69 @@ class ActionSpec:
             if settings.disabled:
                 return None
             outer = runtime.current.get()
-            if outer is None or outer.conversation.is_binding:
+            if outer is None or (conversation := outer.conversation).is_binding:
                 outer = frame_for_recording(runtime, hold=False)
-            conversation = outer.conversation
+                conversation = outer.conversation
             if not conversation.is_recording:
                 return None
-            limit_bytes = settings.max_value_bytes
-            if kwargs or self._is_special or not settings.capture_args:
-                tools_used = self._tools_used(args, kwargs, settings)
-            else:
-                names = self._names
-                parameters: dict[str, Any] = {}
-                given = args[: self._name_count]
-                position = 0  # counted by hand: making a `zip` takes longer than all the rest of the loop
-                if self.skips_first:
-                    given, position = given[1:], 1
+            is_small = (
+                not (kwargs or self.is_special or conversation.is_binding)
+                and settings.captures_all
+                and len(args) <= self._name_count
+            )
+            if is_small:
+                given = args[1:] if self.skips_first else args
                 for value in given:
                     kind = type(value)
-                    if (  # what `snapshot` would return as it is; most arguments are
-                        (kind is str and len(value) < limit_bytes >> 3)
+                    if not (
+                        (kind is str and len(value) < SMALL_TEXT)
                         or value is None
                         or (kind is int and -QUICK_INT < value < QUICK_INT)
                         or kind is bool
                     ):
-                        parameters[names[position]] = value
-                    else:
-                        parameters[names[position]] = snapshot(value, limit_bytes)
-                    position += 1
-                if rest := args[self._name_count :]:
-                    parameters[self._rest_name or "args"] = snapshot(rest, limit_bytes)
-                tools_used = {"function": self._function_name, "parameters": parameters}
+                        is_small = False
+                        break
             clock, ids = runtime.clock, runtime.ids
-            started_ns = clock.monotonic_ns()
-            if started_ns >= ids.until_ns:
-                ids.tick(started_ns, clock.offset_ns)
-            frame = ActionFrame(
-                conversation,
-                ids.head + ids.tail(),
-                outer,
-                None,
-                0,
-                self,
-                tools_used,
-                self.metadata,
-                started_ns,
-                clock.offset_ns,
-                settings.capture_response if self._capture_response is None else self._capture_response,
-            )
+            frame: ActionFrame
+            if is_small:
+                frame = SmallCall(
+                    conversation,
+                    None,
+                    outer,
+                    None,
+                    0,
+                    False,
+                    self,
+                    given,
+                    None,
+                    clock.monotonic_ns(),
+                    clock.offset_ns,
+                    True,
+                    None,
+                    None,
+                    False,
+                    None,
+                    ids.number(),
+                    ids.process,
+                )
+            else:
+                started_ns = clock.monotonic_ns()
+                if started_ns >= ids.until_ns:
+                    ids.tick(started_ns, clock.offset_ns)
+                frame = ActionFrame(
+                    conversation,
+                    f"{ids.head}{ids.number():08x}",
+                    outer,
+                    None,
+                    0,
+                    False,
+                    self,
+                    self._tools_used(args, kwargs, settings),
+                    self.metadata,
+                    started_ns,
+                    clock.offset_ns,
+                    self.captures_response(settings),
+                )
             runtime.current.set(frame)
         except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
             failed("ActionSpec.start", failure)
@@ -178,8 +207,8 @@ class ActionSpec:
         if self.tools_used is not None:
             return snapshot(self.tools_used, limit_bytes)
         if not (settings.capture_args if self._capture_args is None else self._capture_args):
-            return {"function": self._function_name}
-        names = self._names
+            return {"function": self.function_name}
+        names = self.names
         if self.skips_first:
             args, names = args[1:], names[1:]
         masked = self._masked
@@ -191,7 +220,7 @@ class ActionSpec:
         for name, value in kwargs.items():
             is_masked = name in masked or is_secret_name(name)
             parameters[name] = MASK if is_masked else snapshot(value, limit_bytes)
-        return {"function": self._function_name, "parameters": parameters}
+        return {"function": self.function_name, "parameters": parameters}
 
 
 def spec_of(function: Any) -> ActionSpec | None:

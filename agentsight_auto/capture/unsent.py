@@ -1,18 +1,18 @@
-"""What a scope has recorded since its last send: the lines of its events, and of the oldest only what was let go.
+"""What a scope has recorded since its last send: its events as they wait, and of the oldest only what was let go.
 
-In: the lines that `Runtime.record` writes. Out: events again, for `send_tracked_data()` and the summary.
+In: what `Runtime.take_in` takes in. Out: events again, for `send_tracked_data()` and the summary.
 Loses: what a send could have said of the oldest items (never the events themselves) when a scope does not send.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from typing import NamedTuple, TypedDict
 
 import msgspec
 
 from .. import events
+from .._lines import Captured
 
 _KEPT_STUBS = 1_000
 _TOKEN_USAGE = b'{"kind":"token_usage"'
@@ -39,65 +39,62 @@ Recorded = events.AnyEvent | Stub
 
 
 class Unsent:
-    """The events of one scope since its last send, as the lines that were written; `Runtime.record` appends them.
+    """The events of one scope since its last send, as they wait to be written; `Runtime.take_in` appends them.
 
-    A scope that never sends keeps about 1 MiB of lines, the kind and time of the last 1,000 events before them, and
+    A scope that never sends keeps about 1 MiB of them, the kind and time of the last 1,000 events before them, and
     the sum of all its tokens.
     """
 
-    __slots__ = ("_folding", "_older", "generation", "limit_bytes", "lines", "size_bytes")
+    __slots__ = ("_older", "generation", "items", "limit_bytes", "size_bytes")
 
     def __init__(self, generation: int) -> None:
         self.limit_bytes = 1024 * 1024
         self.generation = generation  # the rest is what `start_afresh` does: each block makes one of these
-        self.lines: list[bytes] = []
+        self.items: list[bytes | Captured] = []
         self.size_bytes = 0
         self._older: list[Recorded] = []
-        self._folding = threading.Lock()
 
     def start_afresh(self, generation: int) -> None:
         """Begin with nothing, in a process of this generation."""
         self.generation = generation
-        self.lines = []
+        self.items = []
         self.size_bytes = 0
         self._older = []
-        self._folding = threading.Lock()
 
     def peek(self) -> list[Recorded]:
         """Return the events so far."""
-        return [*self._older, *map(events.decode_event, self.lines.copy())]
+        return [*self._older, *map(_event_of, self.items.copy())]
 
     def usages(self) -> list[Recorded]:
         """Return what `peek` returns, without the trouble of reading other events than token usage."""
-        lines = [line for line in self.lines.copy() if line.startswith(_TOKEN_USAGE)]
+        lines = [item for item in self.items.copy() if isinstance(item, bytes) and item.startswith(_TOKEN_USAGE)]
         return [*self._older, *map(events.decode_event, lines)]
 
     def take(self) -> list[Recorded]:
         """Return the events so far and start again."""
         taken = self.peek()
-        del self.lines[: len(taken) - len(self._older)]
+        del self.items[: len(taken) - len(self._older)]
         self._older = []
         self.size_bytes = 0
         return taken
 
     def let_go(self) -> None:
-        """Keep of the lines what `Stub` says, and the sum of the tokens."""
-        if not self._folding.acquire(blocking=False):
-            return  # another thread is at it
-        try:
-            self.size_bytes = 0
-            count = len(self.lines)
-            older = [*self._older, *map(events.decode_event, self.lines[:count])]
-            del self.lines[:count]
-            usages = [event for event in older if isinstance(event, events.TokenUsage)]
-            stubs = [self._stub(event) for event in older if not isinstance(event, events.TokenUsage)]
-            self._older = [*([_sum_of(usages)] if usages else []), *stubs[-_KEPT_STUBS:]]
-        finally:
-            self._folding.release()
+        """Keep of the events what `Stub` says, and the sum of the tokens; callers take turns."""
+        self.size_bytes = 0
+        count = len(self.items)
+        older = [*self._older, *map(_event_of, self.items[:count])]
+        del self.items[:count]
+        usages = [event for event in older if isinstance(event, events.TokenUsage)]
+        stubs = [self._stub(event) for event in older if not isinstance(event, events.TokenUsage)]
+        self._older = [*([_sum_of(usages)] if usages else []), *stubs[-_KEPT_STUBS:]]
 
     @staticmethod
     def _stub(event: Recorded) -> Recorded:
         return event if isinstance(event, Stub) else Stub(event.id, item_type(event), event.at_us)
+
+
+def _event_of(item: bytes | Captured) -> events.AnyEvent:
+    return events.decode_event(item if isinstance(item, bytes) else item.line())
 
 
 def _sum_of(usages: list[events.TokenUsage]) -> events.TokenUsage:

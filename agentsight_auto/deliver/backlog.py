@@ -175,7 +175,7 @@ class Backlog:
 
     def _write(self, lines: Sequence[bytes]) -> Sequence[bytes]:
         """Write to the outbox, and return what the disk did not take."""
-        if time.monotonic() < self._disk_retry_at:
+        if self._disk_retry_at and time.monotonic() < self._disk_retry_at:
             return lines
         try:
             self._unchecked_bytes += self.outbox.append(lines)
@@ -183,7 +183,7 @@ class Backlog:
         except OutboxTrouble as trouble:
             self._disk_failed(trouble)
             lines = lines[trouble.kept :]
-        if self.outbox.has_sealed:
+        if self.outbox.sealed:
             self._collect_sealed()
         return lines
 

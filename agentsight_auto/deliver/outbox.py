@@ -46,7 +46,8 @@ class Outbox:
         self._active: Segment | None = None
         self._fd: int | None = None
         self._identity: os.stat_result | None = None
-        self._sealed: list[Segment] = []
+        self.sealed: list[Segment] = []
+        """What `take_sealed` will return."""
         self.unsynced: set[Segment] = set()
 
     @property
@@ -58,11 +59,6 @@ class Outbox:
     def active(self) -> Segment | None:
         """Return the segment that is being written, if there is one."""
         return self._active
-
-    @property
-    def has_sealed(self) -> bool:
-        """Tell whether `take_sealed` has anything to return."""
-        return bool(self._sealed)
 
     def append(self, lines: Sequence[bytes]) -> int:
         """Write all lines with one system call, and return how many bytes that were.
@@ -123,7 +119,7 @@ class Outbox:
 
     def take_sealed(self) -> list[Segment]:
         """Return the segments that were sealed since the last call, oldest first."""
-        sealed, self._sealed = self._sealed, []
+        sealed, self.sealed = self.sealed, []
         return sealed
 
     def unlink(self, segment: Segment) -> None:
@@ -174,7 +170,7 @@ class Outbox:
 
     def _add_sealed(self, segment: Segment) -> None:
         if segment.events:
-            self._sealed.append(segment)
+            self.sealed.append(segment)
         else:
             self.unlink(segment)
 
@@ -204,8 +200,8 @@ class Outbox:
 
     def _write(self, segment: Segment, fd: int, lines: Sequence[bytes]) -> int:
         records = frames(lines)
-        header = HEADER if segment.size_bytes == 0 else b""
-        data = header + (records[0] if len(records) == 1 else b"".join(records))
+        header = b"" if segment.size_bytes else HEADER
+        data = records[0] if len(records) == 1 and not header else b"".join([header, *records])
         written, error = _write_all(fd, data)
         kept, size_bytes = len(lines), len(data)
         if error is not None:

@@ -1,6 +1,7 @@
 """From captured events to answered ones: the buffer, the outbox and the worker behind one object.
 
-In: lines of event JSON, from any thread, signal handler or `__del__`. Out: batches at the destination.
+In: lines of event JSON, or what they are made of, from any thread, signal handler or `__del__`.
+Out: batches at the destination.
 Loses: what the bounds push out and what damage destroyed; `FlushReport.lost` counts it by reason.
 """
 
@@ -16,6 +17,7 @@ from typing import TypeVar
 
 from agentsight_auto import _guard
 from agentsight_auto._clock import Clock
+from agentsight_auto._lines import Captured, lines_of
 from agentsight_auto.deliver import lifecycle
 from agentsight_auto.deliver.backlog import Backlog, PipelineOptions
 from agentsight_auto.deliver.delivery import Delivery
@@ -57,7 +59,7 @@ class Pipeline:
         """Begin with nothing, for a new object and in a forked child: what was buffered is the parent's to write."""
         self._pid = os.getpid()
         self._gate = Gate()
-        self._buffer: list[bytes] = []
+        self._buffer: list[bytes | Captured] = []
         self.push = self._buffer.append
         self.buffered_bytes = 0
         self._taken: list[bytes] = []
@@ -165,7 +167,8 @@ class Pipeline:
 
     def _do(self, operation: Callable[[], object], then: frozenset[str]) -> None:
         try:
-            self._check_process()
+            if self._pid != os.getpid():
+                self.become_child()
             self._gate.run(operation)
             worker = self._worker
             if worker is None or not worker.is_alive:
@@ -199,7 +202,8 @@ class Pipeline:
         self.buffered_bytes = 0
         buffer = self._buffer
         count = len(buffer)
-        self._taken += buffer[:count]  # interrupted before the next line, the events are known twice by the same ids
+        # Interrupted before the next line, the events are known twice by the same ids.
+        self._taken += lines_of(buffer[:count])
         del buffer[:count]
         if self._taken:
             self._backlog.add(self._taken)

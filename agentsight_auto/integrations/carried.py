@@ -25,7 +25,7 @@ def pack() -> dict[str, Any] | None:
     if frame is None:
         return None
     scope = frame.conversation
-    return {"id": scope.conversation_id, "action_id": frame.action_id, "record": scope.is_recording}
+    return {"id": scope.conversation_id, "action_id": frame.id_of_action(), "record": scope.is_recording}
 
 
 @guarded

@@ -50,7 +50,7 @@ class ModelCall(Frame, kw_only=True, weakref=True):
         self.started_ns = runtime.clock.monotonic_ns()
         self.at_us = (self.started_ns + runtime.clock.offset_ns) // 1000
         self.action_id = (
-            self.outer.action_id if self.inside is not None and self.outer else runtime.ids.next(self.at_us)
+            self.outer.id_of_action() if self.inside is not None and self.outer else runtime.ids.next(self.at_us)
         )
         self.enter()
 
@@ -193,7 +193,7 @@ class ModelCall(Frame, kw_only=True, weakref=True):
                 snapshot(response, settings.max_value_bytes) if response else None,
                 None if error is None else describe_error(error),
                 arguments.kept_metadata({name: value for name, value in facts.items() if value is not None}, settings),
-                outer.action_id if same and outer is not None else None,
+                outer.id_of_action() if same and outer is not None else None,
             )
         )
 

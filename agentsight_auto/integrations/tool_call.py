@@ -8,7 +8,7 @@ outer one. A tool whose function is tracked itself is told by that function, in 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from .. import _runtime
 from .._guard import guarded
@@ -23,7 +23,6 @@ from . import options
 class ToolCall(ActionFrame, kw_only=True):
     """A running tool."""
 
-    is_tool: ClassVar[bool] = True
     own: tuple[ActionSpec, ...] = ()
     """The tool's tracked functions, as far as they are known."""
     is_told: bool = False
@@ -85,6 +84,7 @@ def start_tool(integration: str, run: ToolRun) -> ToolCall | None:
         frame.conversation,
         None,
         frame,
+        is_tool=True,
         spec=ActionSpec(run.name),
         tools_used=used,
         metadata={"kind": "tool", "by": integration},

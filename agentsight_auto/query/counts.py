@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, select
 
-from agentsight_auto.query.expressions import known_ids, unindexed
+from agentsight_auto.query.expressions import known_ids
 from agentsight_auto.query.filters import Filters
-from agentsight_auto.query.members import Condition, Members
+from agentsight_auto.query.members import Members
 from agentsight_auto.query.pages import Page
-from agentsight_auto.query.plan import MOST_COUNTED, plan_all
+from agentsight_auto.query.plan import plan_all
 from agentsight_auto.store.schema import agents, conversations
 
 _MOST_REMEMBERED = 256
@@ -57,26 +58,20 @@ def _normal(parameters: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 def _count(connection: Connection, wanted: Filters) -> int:
     asked = wanted.asked
     if len(asked.members) == 1 and not asked.exacts and wanted.only_hides_deleted:
-        return _count_members(connection, asked.agent_id, asked.members[0])
+        subquery = asked.members[0].subquery
+        if subquery is not None:
+            return _count_members(connection, asked.agent_id, asked.members[0], subquery)
     query = select(func.count()).select_from(conversations).where(*plan_all(connection, asked))
     return int(connection.execute(query).scalar_one())
 
 
-def _count_members(connection: Connection, agent_id: int, members: Members) -> int:
+def _count_members(connection: Connection, agent_id: int, members: Members, subquery: Select[Any]) -> int:
     """Count members without a look at each one's row: all there are, without the deleted ones among them."""
-    of_agent = unindexed(conversations.c.agent_id) == agent_id
-    found = None if members.is_exact else members.find(connection, MOST_COUNTED)
-    if found is not None:
-        shown = (of_agent, conversations.c.is_deleted.is_(False))
-        return _count_among(connection, found, *shown, members.probe)
-    ids = members.subquery.subquery()
+    ids = subquery.subquery()
     if not members.is_distinct:
         ids = select(ids.c[0]).group_by(ids.c[0]).subquery()  # sorts them: less than a set, which DISTINCT makes
     all_of_them = int(connection.execute(select(func.count()).select_from(ids)).scalar_one())
     deleted = connection.exec_driver_sql(_DELETED, (agent_id,)).scalars().all()
-    return all_of_them - _count_among(connection, deleted, members.probe)
-
-
-def _count_among(connection: Connection, ids: Collection[int], *conditions: Condition) -> int:
-    among = select(func.count()).select_from(conversations).where(conversations.c.id.in_(known_ids(ids)), *conditions)
-    return int(connection.execute(among).scalar_one())
+    among = select(func.count()).select_from(conversations)
+    hidden = among.where(conversations.c.id.in_(known_ids(deleted)), members.probe)
+    return all_of_them - int(connection.execute(hidden).scalar_one())

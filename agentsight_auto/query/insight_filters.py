@@ -80,4 +80,4 @@ def _members(condition: Condition) -> Members:
     joined = insights.outerjoin(conversations, conversations.c.id == pk)  # left out where nothing of it is asked
     found = select(pk).select_from(joined).where(condition).correlate(None)
     probe = select(pk).where(pk == conversations.c.id, condition).correlate(conversations).exists()
-    return Members(probe, found, by_subquery(found), is_distinct=True)
+    return Members(probe, by_subquery(found), found, is_distinct=True)

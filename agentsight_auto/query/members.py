@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, or_, select, union, union_all
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, or_, select, union_all
 
 from agentsight_auto.query import parameters
 from agentsight_auto.query.edit_values import SENTIMENTS
@@ -47,16 +47,23 @@ MEMBER_FILTERS = (
 class Members:
     """The conversations that fulfil one condition.
 
-    `probe` asks it of the row at hand, for walking through a list; `subquery` gives all database ids, for counting;
-    `find` gives the few that can be members, from an index. `is_exact` says that what `find` gives needs no look at
-    the row, `is_distinct` that no id comes twice in `subquery`.
+    `probe` asks it of the row at hand, for walking through a list; `find` gives the few that can be members, from an
+    index; `subquery` gives all database ids, None where no index has them. `is_distinct` says that none comes twice.
     """
 
     probe: Condition
-    subquery: Select[Any]
     find: Find
-    is_exact: bool = True
+    subquery: Select[Any] | None = None
     is_distinct: bool = False
+
+    @property
+    def is_exact(self) -> bool:
+        """Tell whether what `find` gives needs no look at the row."""
+        return self.subquery is not None
+
+    def among(self, ids: ColumnElement[Any]) -> Condition:
+        """Return the condition that these ids are among all there are, or the probe where no index has them."""
+        return self.probe if self.subquery is None else ids.in_(self.subquery)
 
 
 def read_members(given: Mapping[str, Any], agent_id: int) -> list[Members]:
@@ -94,15 +101,13 @@ def by_subquery(subquery: Select[Any]) -> Find:
 
 def _named(agent_id: int, columns: Sequence[str], needle: str) -> Members:
     has = or_(*(contains(conversations.c[column], needle) for column in columns))
-    subquery = select(conversations.c.id).where(conversations.c.agent_id == agent_id, has)
     find: Find = lambda connection, most: candidates_by_name(connection, agent_id, columns, needle, most)  # noqa: E731
-    return Members(has, subquery, find, is_exact=False, is_distinct=True)
+    return Members(has, find)
 
 
 def _saying(agent_id: int, needle: str) -> Members:
     said = contains(messages.c.content, needle)
     probe = exists().where(messages.c.conversation_pk == conversations.c.id, said)
-    subquery = select(messages.c.conversation_pk).where(messages.c.agent_id == agent_id, said)
 
     def find(connection: Connection, most: int) -> set[int] | None:
         by_words = candidates_by_words(connection, agent_id, needle, most)
@@ -110,19 +115,18 @@ def _saying(agent_id: int, needle: str) -> Members:
             None if by_words is None else _together(by_words, candidates_by_action(connection, agent_id, needle, most))
         )
 
-    return Members(probe, subquery, find, is_exact=False)
+    return Members(probe, find)
 
 
 def _anywhere(agent_id: int, needle: str) -> Members:
     columns = ("name", "conversation_id", "customer_id")
     named, saying = _named(agent_id, columns, needle), _saying(agent_id, needle)
-    both = union(named.subquery, saying.subquery).subquery()
 
     def find(connection: Connection, most: int) -> set[int] | None:
         by_name = named.find(connection, most)
         return None if by_name is None else _together(by_name, saying.find(connection, most))
 
-    return Members(or_(named.probe, saying.probe), select(both), find, is_exact=False, is_distinct=True)
+    return Members(or_(named.probe, saying.probe), find)
 
 
 def _together(one: set[int], other: set[int] | None) -> set[int] | None:
@@ -138,7 +142,7 @@ def _performing(agent_id: int, value: object) -> Members:
     of_agent = (performed.agent_id == agent_id, performed.action_name.in_(names))
     subquery = select(performed.conversation_pk).where(*of_agent)
     probe = exists().where(*of_agent, performed.conversation_pk == conversations.c.id)
-    return Members(probe, subquery, by_subquery(subquery))
+    return Members(probe, by_subquery(subquery), subquery)
 
 
 def _judged(given: Mapping[str, Any], agent_id: int) -> list[Members]:
@@ -155,7 +159,7 @@ def _judged(given: Mapping[str, Any], agent_id: int) -> list[Members]:
         wanted.append(columns.sentiment.in_(sentiments))
     subquery = select(columns.conversation_pk).where(*wanted)
     probe = exists().where(columns.conversation_pk == conversations.c.id, *wanted[1:])
-    return [Members(probe, subquery, by_subquery(subquery))]
+    return [Members(probe, by_subquery(subquery), subquery)]
 
 
 def _described(given: Mapping[str, Any], agent_id: int) -> list[Members]:
@@ -173,7 +177,7 @@ def _valued(agent_id: int, path: str, texts: list[str]) -> Members:
     wanted = (values.agent_id == agent_id, values.path == path, values.value_text.in_(texts))
     subquery = select(values.conversation_pk).where(*wanted)
     probe = exists().where(*wanted, values.conversation_pk == conversations.c.id)
-    return Members(probe, subquery, by_subquery(subquery), is_distinct=len(texts) == 1)
+    return Members(probe, by_subquery(subquery), subquery, is_distinct=len(texts) == 1)
 
 
 def _metadata_texts(value: str) -> set[str]:
@@ -192,4 +196,4 @@ def _has_key(agent_id: int, path: str) -> Members:
     ids = select(values.conversation_pk).where(values.agent_id == agent_id)
     subquery = select(union_all(ids.where(here), ids.where(below)).subquery())
     probe = exists().where(values.conversation_pk == conversations.c.id, or_(here, below))
-    return Members(probe, subquery, by_subquery(subquery))
+    return Members(probe, by_subquery(subquery), subquery)

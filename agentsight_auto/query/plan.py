@@ -35,8 +35,8 @@ _TOGETHER = 100_000
 """So many are fetched of each of several conditions to count what they have in common."""
 _RARE_ROWS = (2_000, 20_000)
 """The index of a value that so many rows have may lead; the smaller number is looked for first."""
-MOST_COUNTED = 400_000
-"""The same for texts that are counted; more take as long as reading all messages, and their ids too much memory."""
+_COUNTED_TEXTS = 500_000
+"""The same for texts that are counted: what more of a million have is sooner met in each conversation by walking."""
 
 
 class Exact(NamedTuple):
@@ -78,9 +78,9 @@ class Ways(NamedTuple):
     probes: list[Condition]
     """What the members ask of each row that is met."""
     skip: list[Condition] | None = None
-    """For walking far, with members looked up in sets of all ids; None where asking each row is as good."""
+    """For walking far, with exact members looked up in sets of all ids; None where there are none."""
     gather: list[Condition] | None = None
-    """For looking up and sorting all members or, without the probes, all candidates; None where there are none."""
+    """For looking up and sorting all exact members or, without the probes, all candidates; None without either."""
     ids: Sequence[int] | None = None
     """The candidates, where they are known, the lowest first."""
 
@@ -101,36 +101,28 @@ def plan_page(connection: Connection, asked: Asked) -> Ways:
         own = [conversations.c.agent_id == asked.agent_id, unindexed(conversations.c.id).in_(known), *checked]
         return Ways(own, probes, gather=[conversations.c.id.in_(known), *_checks(asked)], ids=sorted(ids))
     own = _leading(connection, asked)
-    if not members:
+    if not any(member.is_exact for member in members):
         return Ways(own, probes)
-    skip = [
-        *own,
-        *(unindexed(conversations.c.id).in_(each.subquery) if each.is_exact else each.probe for each in members),
-    ]
-    gather = [*_checks(asked), *(conversations.c.id.in_(member.subquery) for member in members)]
-    return Ways(own, probes, skip if any(member.is_exact for member in members) else None, gather)
+    gather = [*_checks(asked), *(member.among(conversations.c.id) for member in members)]
+    return Ways(own, probes, _in_sets(own, members), gather)
 
 
 def plan_all(connection: Connection, asked: Asked) -> list[Condition]:
     """Return the conditions for all that match, to be counted or gone through."""
     exact = _TOGETHER if _is_several(asked) else _SOME_ALONE
-    ids, members = _candidates(connection, asked, _Limits(_TOGETHER, exact, MOST_COUNTED))
+    ids, members = _candidates(connection, asked, _Limits(_TOGETHER, exact, _COUNTED_TEXTS))
     probes = [member.probe for member in members]
     if ids is not None:
         return [conversations.c.id.in_(known_ids(ids)), *_checks(asked), *probes]
-    own = _leading(connection, asked)
-    if not all(member.is_exact for member in members) and _is_few(connection, own):
-        return [*own, *probes]
-    return [*own, *(unindexed(conversations.c.id).in_(member.subquery) for member in members)]
+    return _in_sets(_leading(connection, asked), members)
+
+
+def _in_sets(own: Sequence[Condition], members: Sequence[Members]) -> list[Condition]:
+    return [*own, *(member.among(unindexed(conversations.c.id)) for member in members)]
 
 
 def _is_several(asked: Asked) -> bool:
     return len(asked.members) + len(asked.exacts) > 1
-
-
-def _is_few(connection: Connection, own: Sequence[Condition]) -> bool:
-    """Tell whether so few rows fulfil the conditions on the row that their messages are read sooner than all."""
-    return connection.execute(select(conversations.c.id).where(*own).offset(_SOME).limit(1)).one_or_none() is None
 
 
 class _Limits(NamedTuple):

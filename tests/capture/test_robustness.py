@@ -299,7 +299,7 @@ def test_a_scope_that_never_sends_stays_small(recorded: Recording) -> None:
     with conversation("c") as chat:
         for _ in range(25_000):
             chat.track_token_usage(1, 1)
-            if len(chat.unsent.lines) > 10_001:
+            if len(chat.unsent.items) > 10_001:
                 pytest.fail("the scope keeps every event")
         assert chat.get_token_usage()["total_tokens"] == 50_000
 

@@ -106,12 +106,12 @@ def count_listed(connection: Connection, asked: Asked, ways: Ways, most: int) ->
     Where many conversations fulfil a condition on what is in them, `_MOST_READ` of those are read, or, where several
     things are asked, the newest `WINDOW` conversations.
     """
-    if ways.gather is None or ways.ids is not None:
+    if ways.ids is not None or not ways.probes:
         conditions = ways.walk if ways.gather is None else [*ways.gather, *ways.probes]
         count = count_up_to(connection, conditions, most + 1)
         return min(count, most), count <= most
     (member, *others) = asked.members
-    if member.is_exact and member.is_distinct and not others and not asked.exacts:
+    if member.subquery is not None and member.is_distinct and not others and not asked.exacts:
         read = member.subquery.limit(_MOST_READ).subquery()
         joined = select(conversations.c.id).join(read, read.c[0] == conversations.c.id).where(*asked.row_conditions)
         found = joined.limit(most + 1).subquery()
