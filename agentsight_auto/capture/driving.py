@@ -69,7 +69,10 @@ def driver_of_coroutine(
     try:
         unstarted = _Unstarted(coroutine)
         driver = _drive_coroutine(unstarted, opener, args, kwargs)
-        _rename(driver, coroutine)
+        if type(coroutine) is types.CoroutineType:  # what `_rename` does, in a third of the time
+            driver.__name__, driver.__qualname__ = coroutine.__name__, coroutine.__qualname__  # type: ignore[attr-defined]
+        else:
+            _rename(driver, coroutine)
     except Exception as failure:  # noqa: BLE001 - as `guarded` does
         if unstarted is not None:
             unstarted.coroutine = None

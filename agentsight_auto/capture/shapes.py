@@ -11,7 +11,7 @@ import functools
 import inspect
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
-from types import FunctionType, MethodType
+from types import CoroutineType, FunctionType, MethodType
 from typing import Any
 
 import wrapt
@@ -167,7 +167,7 @@ class _Coroutine(_Wrapped):
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         opener, wrapped = self._self_call
         coroutine = wrapped(*args, **kwargs)
-        if not isinstance(coroutine, Coroutine):
+        if type(coroutine) is not CoroutineType and not isinstance(coroutine, Coroutine):
             return coroutine
         return driver_of_coroutine(coroutine, opener, args, kwargs)
 

@@ -7,6 +7,7 @@ Loses: what a send could have said of the oldest items (never the events themsel
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import filterfalse
 from typing import NamedTuple, TypedDict
 
 import msgspec
@@ -67,8 +68,7 @@ class Unsent:
 
     def usages(self) -> list[Recorded]:
         """Return what `peek` returns, without the trouble of reading other events than token usage."""
-        lines = [item for item in self.items.copy() if isinstance(item, bytes) and item.startswith(_TOKEN_USAGE)]
-        return [*self._older, *map(events.decode_event, lines)]
+        return [*self._older, *map(_event_of, filter(_is_usage, self.items.copy()))]
 
     def take(self) -> list[Recorded]:
         """Return the events so far and start again."""
@@ -81,16 +81,36 @@ class Unsent:
     def let_go(self) -> None:
         """Keep of the events what `Stub` says, and the sum of the tokens; callers take turns."""
         self.size_bytes = 0
-        count = len(self.items)
-        older = [*self._older, *map(_event_of, self.items[:count])]
-        del self.items[:count]
-        usages = [event for event in older if isinstance(event, events.TokenUsage)]
-        stubs = [self._stub(event) for event in older if not isinstance(event, events.TokenUsage)]
+        items = self.items.copy()
+        del self.items[: len(items)]
+        usages = [event for event in self._older if isinstance(event, events.TokenUsage)]
+        stubs = [event for event in self._older if not isinstance(event, events.TokenUsage)]
+        usages += [
+            event for item in filter(_is_usage, items) if isinstance(event := _event_of(item), events.TokenUsage)
+        ]
+        stubs += map(_stub_of, list(filterfalse(_is_usage, items))[-_KEPT_STUBS:])
         self._older = [*([_sum_of(usages)] if usages else []), *stubs[-_KEPT_STUBS:]]
 
-    @staticmethod
-    def _stub(event: Recorded) -> Recorded:
-        return event if isinstance(event, Stub) else Stub(event.id, item_type(event), event.at_us)
+
+def _is_usage(item: bytes | Captured) -> bool:
+    return isinstance(item, bytes) and item.startswith(_TOKEN_USAGE)
+
+
+class _Outline(msgspec.Struct):
+    """What a stub says, of the line of any event."""
+
+    id: str
+    at_us: int
+    kind: str
+    sender: str = ""
+
+
+_decode_outline = msgspec.json.Decoder(_Outline).decode
+
+
+def _stub_of(item: bytes | Captured) -> Stub:
+    outline = _decode_outline(item if isinstance(item, bytes) else item.line())
+    return Stub(outline.id, _item_type(outline.kind, outline.sender), outline.at_us)
 
 
 def _event_of(item: bytes | Captured) -> events.AnyEvent:
@@ -105,15 +125,13 @@ def item_type(event: Recorded) -> str:
     """Return the documented item type of an event; '' for what is no item of its own."""
     if isinstance(event, Stub):
         return event.item_type
-    if isinstance(event, events.Message):
-        return "question" if event.sender == "end_user" else "answer"
-    kinds: dict[type, str] = {
-        events.ConversationStarted: "conversation",
-        events.Action: "action",
-        events.Button: "button",
-        events.Attachments: "attachments",
-    }
-    return kinds.get(type(event), "")
+    return _item_type(str(event.__struct_config__.tag), getattr(event, "sender", ""))
+
+
+def _item_type(kind: str, sender: str) -> str:
+    if kind == "message":
+        return "question" if sender == "end_user" else "answer"
+    return kind if kind in {"conversation", "action", "button", "attachments"} else ""
 
 
 def total_tokens(recorded: Iterable[Recorded]) -> TokenTotals:

@@ -150,7 +150,7 @@ class _Messages:
 
     def shape(self, row: Row[Any]) -> Shape:
         """Return one of the messages."""
-        button = next(iter(self._buttons[row.id]), None)
+        button = next(iter(self._buttons.get(row.id, ())), None)
         shape = {
             "id": row.id,
             "timestamp": _moment(row.at_us),
@@ -158,8 +158,8 @@ class _Messages:
             "content": row.content,
             "action_name": row.action_name,
             "metadata": json_value(row.metadata) or {},
-            "attachments": [self._attachment(attachment) for attachment in self._attachments[row.id]],
-            "action_logs": [self._action_log(log) for log in self._logs[row.id]],
+            "attachments": [self._attachment(attachment) for attachment in self._attachments.get(row.id, ())],
+            "action_logs": [self._action_log(log) for log in self._logs.get(row.id, ())],
             "button": None if button is None else _button(button),
         }
         return {"event_id": row.event_id.hex(), **shape} if self._for_export else shape

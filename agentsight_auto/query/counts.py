@@ -8,9 +8,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, func, select
 
 from agentsight_auto.query.expressions import known_ids
 from agentsight_auto.query.filters import Filters
@@ -57,17 +56,15 @@ def _normal(parameters: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 def _count(connection: Connection, wanted: Filters) -> int:
     asked = wanted.asked
-    if len(asked.members) == 1 and not asked.exacts and wanted.only_hides_deleted:
-        subquery = asked.members[0].subquery
-        if subquery is not None:
-            return _count_members(connection, asked.agent_id, asked.members[0], subquery)
+    if len(asked.members) == 1 and not asked.exacts and wanted.only_hides_deleted and asked.members[0].is_exact:
+        return _count_members(connection, asked.agent_id, asked.members[0])
     query = select(func.count()).select_from(conversations).where(*plan_all(connection, asked))
     return int(connection.execute(query).scalar_one())
 
 
-def _count_members(connection: Connection, agent_id: int, members: Members, subquery: Select[Any]) -> int:
+def _count_members(connection: Connection, agent_id: int, members: Members) -> int:
     """Count members without a look at each one's row: all there are, without the deleted ones among them."""
-    ids = subquery.subquery()
+    ids = members.subquery.subquery()
     if not members.is_distinct:
         ids = select(ids.c[0]).group_by(ids.c[0]).subquery()  # sorts them: less than a set, which DISTINCT makes
     all_of_them = int(connection.execute(select(func.count()).select_from(ids)).scalar_one())

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, or_, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, or_, select, union, union_all
 
 from agentsight_auto.query import parameters
 from agentsight_auto.query.edit_values import SENTIMENTS
@@ -48,22 +48,15 @@ class Members:
     """The conversations that fulfil one condition.
 
     `probe` asks it of the row at hand, for walking through a list; `find` gives the few that can be members, from an
-    index; `subquery` gives all database ids, None where no index has them. `is_distinct` says that none comes twice.
+    index; `subquery` gives all database ids. `is_exact` says that an index has those, and what `find` gives needs no
+    look at the row; `is_distinct` that no id comes twice in `subquery`.
     """
 
     probe: Condition
     find: Find
-    subquery: Select[Any] | None = None
+    subquery: Select[Any]
+    is_exact: bool = True
     is_distinct: bool = False
-
-    @property
-    def is_exact(self) -> bool:
-        """Tell whether what `find` gives needs no look at the row."""
-        return self.subquery is not None
-
-    def among(self, ids: ColumnElement[Any]) -> Condition:
-        """Return the condition that these ids are among all there are, or the probe where no index has them."""
-        return self.probe if self.subquery is None else ids.in_(self.subquery)
 
 
 def read_members(given: Mapping[str, Any], agent_id: int) -> list[Members]:
@@ -101,13 +94,15 @@ def by_subquery(subquery: Select[Any]) -> Find:
 
 def _named(agent_id: int, columns: Sequence[str], needle: str) -> Members:
     has = or_(*(contains(conversations.c[column], needle) for column in columns))
+    subquery = select(conversations.c.id).where(conversations.c.agent_id == agent_id, has)
     find: Find = lambda connection, most: candidates_by_name(connection, agent_id, columns, needle, most)  # noqa: E731
-    return Members(has, find)
+    return Members(has, find, subquery, is_exact=False)
 
 
 def _saying(agent_id: int, needle: str) -> Members:
     said = contains(messages.c.content, needle)
     probe = exists().where(messages.c.conversation_pk == conversations.c.id, said)
+    subquery = select(messages.c.conversation_pk).where(messages.c.agent_id == agent_id, said)
 
     def find(connection: Connection, most: int) -> set[int] | None:
         by_words = candidates_by_words(connection, agent_id, needle, most)
@@ -115,7 +110,7 @@ def _saying(agent_id: int, needle: str) -> Members:
             None if by_words is None else _together(by_words, candidates_by_action(connection, agent_id, needle, most))
         )
 
-    return Members(probe, find)
+    return Members(probe, find, subquery, is_exact=False)
 
 
 def _anywhere(agent_id: int, needle: str) -> Members:
@@ -126,7 +121,8 @@ def _anywhere(agent_id: int, needle: str) -> Members:
         by_name = named.find(connection, most)
         return None if by_name is None else _together(by_name, saying.find(connection, most))
 
-    return Members(or_(named.probe, saying.probe), find)
+    every = select(union(named.subquery, saying.subquery).subquery())
+    return Members(or_(named.probe, saying.probe), find, every, is_exact=False)
 
 
 def _together(one: set[int], other: set[int] | None) -> set[int] | None:

@@ -24,7 +24,7 @@ _FEW = 500
 """So many candidates are always looked up and sorted."""
 _SORTED = 20
 """Looking up and sorting one candidate takes as long as walking past so many conversations."""
-_SAMPLE = 1_000
+_SAMPLE = 200
 """So many rows are asked to tell how soon others are met."""
 _PROBE = 1.8
 """What asking one row costs more than looking for it in a set, in ids that are put into the set meanwhile."""
@@ -39,23 +39,28 @@ def page_ids(
     backwards = place is not None and place.backwards
     beyond = [] if place is None else [ordering.beyond(place.value, place.row_id, backwards=backwards)]
     query = select(conversations.c.id).where(*beyond).order_by(*ordering.clauses(backwards=backwards))
-    if first:
-        far = query.where(*_for_far(connection, query, ways, first)).offset(first)
-        return connection.execute(far.limit(most)).scalars().all()
     is_down = ordering.is_descending is not backwards
     bound: Bound | None = []
     if ways.ids is not None:
-        bound = _to_candidates(connection, ways.ids, ordering, place, most, is_down=is_down)
-    elif ways.gather is not None:
+        bound = _to_candidates(connection, ways.ids, ordering, place, first + most, is_down=is_down)
+    elif first and ways.skip is not None and not _is_met_sooner(connection, query, ways, first):
+        return _fetched(connection, query.where(*ways.skip), first, most)
+    elif not first and ways.gather is not None:
         bound = _to_window(connection, query, ways, ordering, is_down=is_down)
     if bound is not None:
-        found = connection.execute(query.where(*ways.walk, *bound).limit(most)).scalars().all()
+        found = _fetched(connection, query.where(*ways.walk, *bound), first, most)
         if not bound or len(found) == most:
             return found
     gathered = query.where(*(ways.gather or ()))
     if ways.ids is None or not ways.probes:
-        return connection.execute(gathered.limit(most)).scalars().all()
+        return _fetched(connection, gathered, first, most)
+    if first:
+        return _fetched(connection, gathered.where(*ways.probes), first, most)
     return _looked_into(connection, gathered, ways, most)
+
+
+def _fetched(connection: Connection, query: Select[Any], first: int, most: int) -> Sequence[int]:
+    return connection.execute(query.offset(first).limit(most)).scalars().all()
 
 
 def _to_window(connection: Connection, query: Select[Any], ways: Ways, ordering: Ordering, *, is_down: bool) -> Bound:
@@ -97,7 +102,7 @@ def _looked_into(connection: Connection, candidates: Select[Any], ways: Ways, mo
     found: list[int] = []
     start, number = 0, 4 * most
     while len(found) < most:
-        portion = connection.execute(candidates.offset(start).limit(number)).scalars().all()
+        portion = _fetched(connection, candidates, start, number)
         asked = select(conversations.c.id).where(conversations.c.id.in_(known_ids(portion)), *ways.probes)
         passed = set(connection.execute(asked).scalars().all())
         found += [row_id for row_id in portion if row_id in passed]
@@ -105,15 +110,6 @@ def _looked_into(connection: Connection, candidates: Select[Any], ways: Ways, mo
             break
         start, number = start + number, 8 * number
     return found[:most]
-
-
-def _for_far(connection: Connection, query: Select[Any], ways: Ways, first: int) -> list[ColumnElement[bool]]:
-    """Return the conditions for a page by number."""
-    if ways.ids is not None:
-        return [*(ways.gather or ()), *ways.probes]
-    if ways.skip is None or _is_met_sooner(connection, query, ways, first):
-        return ways.walk
-    return ways.skip
 
 
 def _is_met_sooner(connection: Connection, query: Select[Any], ways: Ways, first: int) -> bool:

@@ -80,7 +80,7 @@ class Ways(NamedTuple):
     skip: list[Condition] | None = None
     """For walking far, with exact members looked up in sets of all ids; None where there are none."""
     gather: list[Condition] | None = None
-    """For looking up and sorting all exact members or, without the probes, all candidates; None without either."""
+    """For looking up and sorting all members or, without the probes, all candidates; None where there are none."""
     ids: Sequence[int] | None = None
     """The candidates, where they are known, the lowest first."""
 
@@ -101,10 +101,11 @@ def plan_page(connection: Connection, asked: Asked) -> Ways:
         own = [conversations.c.agent_id == asked.agent_id, unindexed(conversations.c.id).in_(known), *checked]
         return Ways(own, probes, gather=[conversations.c.id.in_(known), *_checks(asked)], ids=sorted(ids))
     own = _leading(connection, asked)
-    if not any(member.is_exact for member in members):
+    if not members:
         return Ways(own, probes)
-    gather = [*_checks(asked), *(member.among(conversations.c.id) for member in members)]
-    return Ways(own, probes, _in_sets(own, members), gather)
+    skip = _in_sets(own, members) if any(member.is_exact for member in members) else None
+    gather = [*_checks(asked), *(conversations.c.id.in_(member.subquery) for member in members)]
+    return Ways(own, probes, skip, gather)
 
 
 def plan_all(connection: Connection, asked: Asked) -> list[Condition]:
@@ -118,7 +119,9 @@ def plan_all(connection: Connection, asked: Asked) -> list[Condition]:
 
 
 def _in_sets(own: Sequence[Condition], members: Sequence[Members]) -> list[Condition]:
-    return [*own, *(member.among(unindexed(conversations.c.id)) for member in members)]
+    """Return the conditions for going through many rows: each is looked for in sets of all ids that an index has."""
+    row_id = unindexed(conversations.c.id)
+    return [*own, *(row_id.in_(member.subquery) if member.is_exact else member.probe for member in members)]
 
 
 def _is_several(asked: Asked) -> bool:

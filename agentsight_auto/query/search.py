@@ -99,7 +99,7 @@ def _candidates(connection: Connection, table: str, highest: int, needle: str, m
     if 0.0 in numbers.values():
         return set()
     match = _match(sorted(trigrams, key=numbers.__getitem__)[:_TRIGRAMS])
-    if _numbers(connection, table, [match], highest)[0] > most:
+    if min(numbers.values()) > most and _numbers(connection, table, [match], highest)[0] > most:
         return None
     together = f"SELECT json_group_array(pk) FROM ({_FOUND[table]})"  # noqa: S608 - one text instead of many rows
     found = msgspec.json.decode(connection.exec_driver_sql(together, (match, most + 1)).scalar_one(), type=list[int])

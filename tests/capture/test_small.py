@@ -110,3 +110,18 @@ def test_a_binding_that_only_small_calls_use_stays_in_use() -> None:
             clock.advance(20 * 60)
             find("A-1")
         assert {action.conversation_id for action in actions(recorded)} == {"c"}
+
+
+def test_what_a_long_block_keeps_of_its_small_calls_is_bounded(recorded: Recording) -> None:
+    """Of the oldest only kind and time, of the newest all; tokens keep their sum."""
+    with conversation("c") as chat:
+        for number in range(5_000):
+            find(number)
+            if number % 1_000 == 0:
+                chat.track_token_usage(1, 1)
+        kept = chat.get_tracked_data_summary()
+        assert chat.get_token_usage()["total_tokens"] == 10
+    items = [item for item in kept["items"] if item["type"] == "action"]
+    assert 1_000 <= len(items) < 4_000
+    assert items[-1]["data"]["response"] == 4_999
+    assert "response" not in items[0]["data"]

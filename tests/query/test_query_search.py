@@ -174,7 +174,9 @@ def test_candidates_are_met_on_the_way_or_sorted(
         first = backend.fetch_conversations(page_size=3, filters=filters)
         second = backend.fetch_conversations(page_size=3, cursor=cursor_in(first["next"]), filters=filters)
         again = backend.fetch_conversations(page_size=3, cursor=cursor_in(second["previous"]), filters=filters)
+        by_number = backend.fetch_conversations(page=2, page_size=3, filters=filters)
     assert second["results"] != first["results"] == again["results"]
+    assert by_number["results"] == second["results"]
 
 
 def cursor_in(url: str) -> str:

@@ -111,7 +111,7 @@ def count_listed(connection: Connection, asked: Asked, ways: Ways, most: int) ->
         count = count_up_to(connection, conditions, most + 1)
         return min(count, most), count <= most
     (member, *others) = asked.members
-    if member.subquery is not None and member.is_distinct and not others and not asked.exacts:
+    if member.is_exact and member.is_distinct and not others and not asked.exacts:
         read = member.subquery.limit(_MOST_READ).subquery()
         joined = select(conversations.c.id).join(read, read.c[0] == conversations.c.id).where(*asked.row_conditions)
         found = joined.limit(most + 1).subquery()
