@@ -5,11 +5,13 @@ the index cannot tell: a part of fewer than three characters, a SQLite without F
 Loses: nothing; it may give conversations that do not hold the text, never too few.
 
 A part is found by its rarest trigrams. How rare each is, its newest documents say: how far back one has to go for them.
+Those that have all its letters are asked first, the others where none of them is rare.
 What the index does not know yet (`search_index.TAIL`) is read through.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 _TRIGRAMS = 3
 """How many are looked for together: more make fewer candidates, but take longer."""
 _MOST_COMPARED = 24
+_RARE = 2_000
+"""Where one is in so few documents, no rarer one is looked for."""
+_ALIKE = 50
+"""One that is so many times more common than the rarest takes longer to read than it saves."""
 _SAMPLE = 48
 
 _NEWEST = "SELECT {1}, total(1), min(rowid) FROM (SELECT rowid FROM {0} WHERE {0} MATCH ? ORDER BY rowid DESC LIMIT ?)"
@@ -93,12 +99,16 @@ def _candidates(connection: Connection, table: str, highest: int, needle: str, m
     trigrams = list(dict.fromkeys(folded[place : place + 3] for place in range(len(folded) - 2)))[:_MOST_COMPARED]
     if not trigrams or "\0" in needle:
         return None
-    numbers = dict(
-        zip(trigrams, _numbers(connection, table, [_match([one]) for one in trigrams], highest), strict=True)
-    )
+    numbers: dict[str, float] = {}
+    for some in (trigrams[::3], trigrams):  # the first have all letters but the last few
+        others = [trigram for trigram in some if trigram not in numbers]
+        if others and min(numbers.values(), default=math.inf) > _RARE:
+            told = _numbers(connection, table, [_match([trigram]) for trigram in others], highest)
+            numbers.update(zip(others, told, strict=True))
     if 0.0 in numbers.values():
         return set()
-    match = _match(sorted(trigrams, key=numbers.__getitem__)[:_TRIGRAMS])
+    rarest = sorted(numbers, key=numbers.__getitem__)[:_TRIGRAMS]
+    match = _match([trigram for trigram in rarest if numbers[trigram] <= _ALIKE * numbers[rarest[0]]])
     if min(numbers.values()) > most and _numbers(connection, table, [match], highest)[0] > most:
         return None
     together = f"SELECT json_group_array(pk) FROM ({_FOUND[table]})"  # noqa: S608 - one text instead of many rows

@@ -184,7 +184,17 @@ class _Batch:
 
     def _tell_apart(self, events: Sequence[_Checked]) -> tuple[list[Answer], list[_Checked]]:
         """Answer each event, and return those that are new."""
-        seen = self._stored_already(events)
+        tables = {_TABLES[kind] for kind in {type(event) for _, event in events} if kind in _TABLES}
+        latest = {table: self._latest_id(table) for table in tables}
+        ids = {event_id for event_id, _ in events}
+        if len(ids) == len(events) and min(ids, default=b"") > max(latest.values(), default=b""):  # ids grow with time
+            return [Answer(event.id, "stored") for _, event in events], list(events)
+        return self._tell_apart_one_by_one(events, latest)
+
+    def _tell_apart_one_by_one(
+        self, events: Sequence[_Checked], latest: dict[Table, bytes]
+    ) -> tuple[list[Answer], list[_Checked]]:
+        seen = self._stored_already(events, latest)
         news: list[_Checked] = []
         answers = []
         for checked in events:
@@ -200,20 +210,19 @@ class _Batch:
             answers.append(Answer(event.id, "stored"))
         return answers, news
 
-    def _stored_already(self, events: Sequence[_Checked]) -> dict[Table, set[bytes]]:
-        """Return the ids that are stored; those above the highest are not looked up, and ids grow with time."""
-        asked: dict[Table, list[bytes]] = {}
+    def _latest_id(self, table: Table) -> bytes:
+        query = f"SELECT max(event_id) FROM {table.name} WHERE agent_id = ?"  # noqa: S608
+        (latest,) = driver(self.connection).execute(query, (self.agent_id,)).fetchone()
+        return latest or b""
+
+    def _stored_already(self, events: Sequence[_Checked], latest: dict[Table, bytes]) -> dict[Table, set[bytes]]:
+        """Return the ids that are stored; those above the latest are not looked up."""
+        asked: dict[Table, list[bytes]] = {table: [] for table in latest}
         for event_id, event in events:
             table = _TABLES.get(type(event))
-            if table is not None:
-                asked.setdefault(table, []).append(event_id)
-        found: dict[Table, set[bytes]] = {}
-        for table, event_ids in asked.items():
-            latest = f"SELECT max(event_id) FROM {table.name} WHERE agent_id = ?"  # noqa: S608
-            (highest,) = driver(self.connection).execute(latest, (self.agent_id,)).fetchone()
-            known = [event_id for event_id in event_ids if highest is not None and event_id <= highest]
-            found[table] = self._known_among(table, known) if known else set()
-        return found
+            if table is not None and event_id <= latest[table]:
+                asked[table].append(event_id)
+        return {table: self._known_among(table, event_ids) for table, event_ids in asked.items()}
 
     def _known_among(self, table: Table, event_ids: Sequence[bytes]) -> set[bytes]:
         query = f"SELECT event_id FROM {table.name} WHERE agent_id = ? AND event_id IN {{}}"  # noqa: S608

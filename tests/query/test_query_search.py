@@ -15,7 +15,7 @@ from sqlalchemy import event as sqlalchemy_event
 
 from agentsight_auto._ids import IdSource
 from agentsight_auto.events import Action, AnyEvent, ConversationStarted, Feedback, Message
-from agentsight_auto.query import page_ids, plan
+from agentsight_auto.query import page_ids, plan, search
 from agentsight_auto.query.embedded import EmbeddedBackend
 from agentsight_auto.store import search_index, search_tables
 from agentsight_auto.store.attachments import AttachmentFolder
@@ -93,6 +93,7 @@ def test_every_way_finds_what_python_finds(
             _COUNTED_TEXTS=most,
         ),
         mock.patch.object(page_ids, "WINDOW", 4 if few else 1),
+        mock.patch.object(search, "_RARE", few),
     ):
         assert texts(reader, message_contains=needle) == expected
 
