@@ -59,7 +59,7 @@ _QUICK_NAMES = 24
 _QUICK_CHARS = 64
 QUICK_INT = 2**53
 """Numbers nearer to zero are kept as they are, as are None, bools and texts of fewer characters than an eighth of
-the limit in bytes; the hot path of `capture.action` knows this by heart."""
+the limit in bytes; `ActionSpec.start`, `ActionFrame.finish` and `SmallCall` know this by heart."""
 
 _encode = msgspec.json.Encoder().encode
 

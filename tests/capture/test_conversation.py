@@ -239,6 +239,8 @@ def test_without_consent_nothing_inside_is_recorded(recorded: Recording) -> None
     with conversation("secret", record=False) as chat:
         chat.track_human_message("private")
         tool()
+        with track_action("block") as action:
+            action.response = "private"
         conversation_tracker.track_agent_message("private")
         conversation_tracker.get_or_create_conversation("other")
         conversation_tracker.track_agent_message("private")
