@@ -159,23 +159,23 @@ class ActionSpec:
             clock, ids = runtime.clock, runtime.ids
             frame: ActionFrame
             if is_small:
-                frame = SmallCall(
+                frame = SmallCall(  # by position here and below: keywords take longer
                     conversation,
-                    None,
+                    None,  # action_id
                     outer,
-                    None,
-                    0,
-                    False,
+                    None,  # opener
+                    0,  # owner
+                    False,  # is_tool
                     self,
                     given,
-                    None,
+                    None,  # metadata
                     clock.monotonic_ns(),
                     clock.offset_ns,
-                    True,
-                    None,
-                    None,
-                    False,
-                    None,
+                    True,  # keeps_result
+                    None,  # response
+                    None,  # error_msg
+                    False,  # is_finished
+                    None,  # stream
                     ids.number(),
                     ids.process,
                 )
@@ -187,9 +187,9 @@ class ActionSpec:
                     conversation,
                     f"{ids.head}{ids.number():08x}",
                     outer,
-                    None,
-                    0,
-                    False,
+                    None,  # opener
+                    0,  # owner
+                    False,  # is_tool
                     self,
                     self._tools_used(args, kwargs, settings),
                     self.metadata,
