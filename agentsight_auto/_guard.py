@@ -88,21 +88,15 @@ def documented(function: Callable[P, None]) -> Callable[P, None]:
             function(*args, **kwargs)
         except AgentSightException:
             raise
-        except Exception as error:  # noqa: BLE001 - raised again, in documented words
-            raise_documented(function.__qualname__, error)
+        except Exception as error:
+            if _is_ours(error):
+                failed(function.__qualname__, error)
+                return
+            raise InvalidConversationDataException(
+                f"{function.__name__}() got an argument that cannot be read: {type(error).__name__}."
+            ) from error
 
     return call
-
-
-def raise_documented(where: str, error: Exception) -> None:
-    """Raise what is documented for an argument whose own code has raised `error`; count a failure of our own."""
-    if _is_ours(error):
-        failed(where, error)
-        return
-    name = where.rpartition(".")[2]
-    raise InvalidConversationDataException(
-        f"{name}() got an argument that cannot be read: {type(error).__name__}."
-    ) from error
 
 
 def _is_ours(error: Exception) -> bool:

@@ -38,11 +38,17 @@ def line_of(event: AnyEvent) -> bytes:
 
 
 def lines_of(items: Iterable[bytes | Captured]) -> list[bytes]:
-    """Return the lines of what was captured; what cannot be put together is counted, and holds back nothing else."""
+    """Return the lines of what was captured; what cannot be put together is counted, and holds back nothing else.
+
+    Raises:
+        RecursionError, MemoryError: the caller has left no room for this; later, or on another thread, there may be.
+    """
     lines = []
     for item in items:
         try:
             lines.append(item if type(item) is bytes else item.line())  # type: ignore[union-attr]
+        except (RecursionError, MemoryError):
+            raise
         except Exception as error:  # noqa: BLE001 - no log: this runs where a log handler would meet the lock of the writer
             failures[f"recording: {type(error).__name__}"] += 1
     return lines

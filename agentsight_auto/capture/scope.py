@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import events
-from .._guard import documented, failed, raise_documented, shown
+from .._guard import documented, failed, shown
 from .._lines import line_of
 from ..enums import AttachmentMode, Sender
 from ..exceptions import (
-    AgentSightException,
     InvalidAnswerDataException,
     InvalidConversationDataException,
     InvalidQuestionDataException,
@@ -86,6 +85,7 @@ class ConversationScope:
         """Take one event of this conversation; the bounded, safe values are the caller's duty. Never raises."""
         if self.is_recording:
             try:
+                self.used_at_us = event.at_us
                 runtime = self.runtime
                 if runtime.processing is not None:
                     processed = runtime.processing.apply(event)
@@ -94,7 +94,6 @@ class ConversationScope:
                     event = processed
                 line = line_of(event)
                 runtime.take_in(line, len(line), self)
-                self.used_at_us = event.at_us
             except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
                 failed("ConversationScope.record", failure)
 
@@ -114,6 +113,7 @@ class ConversationScope:
 
     # -- the documented calls ----------------------------------------------------------------------------------------
 
+    @documented
     def track_human_message(
         self,
         message: str,
@@ -128,13 +128,9 @@ class ConversationScope:
             InvalidAttachmentException, InvalidQueryException, InvalidConversationDataException: as in
                 `track_attachments`.
         """
-        try:
-            self._track_message("end_user", message, attachments, attachment_mode, metadata)
-        except AgentSightException:
-            raise
-        except Exception as error:  # noqa: BLE001 - as `documented` does, without a call of its own
-            raise_documented("ConversationScope.track_human_message", error)
+        self._track_message("end_user", message, attachments, attachment_mode, metadata)
 
+    @documented
     def track_agent_message(
         self,
         message: str,
@@ -149,12 +145,7 @@ class ConversationScope:
             InvalidAttachmentException, InvalidQueryException, InvalidConversationDataException: as in
                 `track_attachments`.
         """
-        try:
-            self._track_message("agent", message, attachments, attachment_mode, metadata)
-        except AgentSightException:
-            raise
-        except Exception as error:  # noqa: BLE001 - as `documented` does, without a call of its own
-            raise_documented("ConversationScope.track_agent_message", error)
+        self._track_message("agent", message, attachments, attachment_mode, metadata)
 
     def track_question(self, question: str, metadata: Mapping[str, Any] | None = None) -> None:
         """Record what the customer said: the older name of `track_human_message`."""
@@ -241,6 +232,7 @@ class ConversationScope:
         refs = self._store_attachments(attachments, mode)
         self.record(events.Attachments(*self.stamp(), who, refs, kept))
 
+    @documented
     def track_token_usage(
         self,
         prompt_tokens: int = 0,
@@ -253,16 +245,11 @@ class ConversationScope:
         Raises:
             InvalidConversationDataException: not a whole number of at least 0.
         """
-        try:
-            prompt, completion, total, embedding = arguments.token_counts(
-                prompt_tokens, completion_tokens, total_tokens, embedding_tokens
-            )
-            event_id, conversation_id, at_us = self.stamp()
-            self.record(events.TokenUsage(event_id, conversation_id, at_us, prompt, completion, total, embedding))
-        except AgentSightException:
-            raise
-        except Exception as error:  # noqa: BLE001 - as `documented` does, without a call of its own
-            raise_documented("ConversationScope.track_token_usage", error)
+        prompt, completion, total, embedding = arguments.token_counts(
+            prompt_tokens, completion_tokens, total_tokens, embedding_tokens
+        )
+        event_id, conversation_id, at_us = self.stamp()
+        self.record(events.TokenUsage(event_id, conversation_id, at_us, prompt, completion, total, embedding))
 
     def get_token_usage(self) -> TokenTotals:
         """Return the tokens recorded since the last send: prompt, completion, total and embedding tokens."""

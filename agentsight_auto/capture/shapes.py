@@ -11,6 +11,7 @@ import functools
 import inspect
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
+from copy import copy
 from types import CoroutineType, FunctionType, MethodType
 from typing import Any
 
@@ -114,7 +115,10 @@ class _Wrapped(wrapt.CallableObjectProxy):  # type: ignore[type-arg,unused-ignor
             self._self_call = self._self_opener, value
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self._self_opener.skips_first = self._self_binds
+        if self._self_opener.skips_first != self._self_binds:  # calls that were made before keep the opener they know
+            self._self_opener = copy(self._self_opener)
+            self._self_opener.skips_first = self._self_binds
+            self._self_call = self._self_opener, self.__wrapped__
         if name in {"__init_subclass__", "__class_getitem__"}:
             setattr(owner, name, classmethod(self))  # as Python does by itself with a plain function
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SMALL_TEXT = 256
 """Texts of fewer characters are small; so are None, bools and the numbers that `snapshot` keeps as they are."""
+SMALL_COUNT = 4
+"""Calls of more arguments are not small: what one keeps would exceed by far what it counts for."""
 _SMALL_BYTES = 512
 """What such a call counts for, against the bounds of what is buffered."""
 

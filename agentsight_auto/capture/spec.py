@@ -17,7 +17,7 @@ from ..snapshot.redaction import MASK, is_secret_name
 from .current import frame_for_recording
 from .running import ActionFrame
 from .shapes import openers_of, positional_names
-from .small import SMALL_TEXT, SmallCall
+from .small import SMALL_COUNT, SMALL_TEXT, SmallCall
 
 
 class ActionSpec:
@@ -27,7 +27,7 @@ class ActionSpec:
         "_capture_args",
         "_capture_response",
         "_masked",
-        "_name_count",
+        "_most_small",
         "_rest_name",
         "aliases",
         "function_name",
@@ -60,7 +60,7 @@ class ActionSpec:
         self._masked = frozenset(exclude)
         self.names: tuple[str, ...] = ()
         self._rest_name: str | None = None
-        self._name_count = 0
+        self._most_small = 0
         self.is_special = True
 
     def for_function(self, function: Callable[..., Any]) -> ActionSpec:
@@ -68,9 +68,11 @@ class ActionSpec:
         target = getattr(function, "__func__", function)
         while hasattr(target, "func") and not hasattr(target, "__name__"):
             target = target.func
-        function_name = getattr(target, "__name__", None) or type(target).__name__
+        name = getattr(target, "__name__", None)
+        # Names of subclasses of str cannot be encoded.
+        function_name = str.__str__(name) if name and isinstance(name, str) else type(target).__name__
         spec = ActionSpec(
-            self.name or function_name,
+            str.__str__(self.name) or function_name,
             tools_used=self.tools_used,
             capture_args=self._capture_args,
             capture_response=self._capture_response,
@@ -82,7 +84,7 @@ class ActionSpec:
         spec._masked |= {name for name in spec.names if is_secret_name(name)}
         qualified = getattr(target, "__qualname__", "")
         is_in_class = "." in qualified and not qualified.endswith(f"<locals>.{function_name}")
-        spec._name_count = len(spec.names)
+        spec._most_small = min(len(spec.names), SMALL_COUNT)
         spec.is_special = bool(spec._masked) or any(
             given is not None for given in (spec.tools_used, spec.metadata, spec._capture_args, spec._capture_response)
         )
@@ -96,7 +98,7 @@ class ActionSpec:
     def told(self, args: tuple[Any, ...]) -> dict[str, Any]:
         """Return what is recorded of a call with nothing but small positional arguments."""
         names = self.names
-        position = 1 if self.skips_first and len(args) < len(names) else 0
+        position = 1 if self.skips_first else 0
         parameters = {}
         for value in args:  # counted by hand: making a `zip` takes longer than all the rest of the loop
             parameters[names[position]] = value
@@ -140,7 +142,7 @@ class ActionSpec:
             is_small = (
                 not (kwargs or self.is_special or conversation.is_binding)
                 and settings.captures_all
-                and len(args) <= self._name_count
+                and len(args) <= self._most_small
             )
             if is_small:
                 given = args[1:] if self.skips_first else args

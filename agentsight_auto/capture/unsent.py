@@ -82,14 +82,15 @@ class Unsent:
         """Keep of the events what `Stub` says, and the sum of the tokens; callers take turns."""
         self.size_bytes = 0
         items = self.items.copy()
-        del self.items[: len(items)]
         usages = [event for event in self._older if isinstance(event, events.TokenUsage)]
         stubs = [event for event in self._older if not isinstance(event, events.TokenUsage)]
         usages += [
             event for item in filter(_is_usage, items) if isinstance(event := _event_of(item), events.TokenUsage)
         ]
         stubs += map(_stub_of, list(filterfalse(_is_usage, items))[-_KEPT_STUBS:])
-        self._older = [*([_sum_of(usages)] if usages else []), *stubs[-_KEPT_STUBS:]]
+        older = [*([_sum_of(usages)] if usages else []), *stubs[-_KEPT_STUBS:]]
+        del self.items[: len(items)]  # only now: what fails above, for want of room say, is tried again later
+        self._older = older
 
 
 def _is_usage(item: bytes | Captured) -> bool:

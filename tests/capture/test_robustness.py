@@ -478,3 +478,23 @@ def test_the_exit_waits_as_long_as_the_setting_says(
     holder.execute("ROLLBACK")
     holder.close()
     assert least_s <= float(done.stdout) < most_s
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t: t.track_human_message(),
+        lambda t: t.track_agent_message("x", meta={}),
+        lambda t: t.track_token_usage(1, 2, 3, 4, 5),
+        lambda t: t.track_button(),
+        lambda t: t.track_action("a", started=1),
+    ],
+)
+def test_a_call_that_does_not_fit_its_signature_is_counted_and_goes_through(
+    recorded: Recording, monkeypatch: pytest.MonkeyPatch, call: Any
+) -> None:
+    """On the tracker and on a block's scope alike: the program goes on."""
+    monkeypatch.setattr("agentsight_auto._guard.raise_errors", False)
+    with conversation("c") as chat:
+        call(conversation_tracker)
+        call(chat)

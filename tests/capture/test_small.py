@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
+
+import pytest
 
 from agentsight_auto import _guard, _runtime, conversation, conversation_tracker, track_action
 from agentsight_auto._lines import lines_of
 from agentsight_auto.capture.small import SMALL_TEXT
-from agentsight_auto.events import Action
+from agentsight_auto.events import Action, Message
 from agentsight_auto.testing import ManualClock, Recording, recording
+
+
+class Text(str):
+    __slots__ = ()
 
 
 @track_action
@@ -79,14 +86,15 @@ def test_a_method_called_while_its_class_is_made_is_recorded(recorded: Recording
 
         class Made:
             @track_action
-            def add(this: Any, other: Any) -> Any:
+            def add(this: Any, other: Any = 2) -> Any:
                 return other
 
-            added = add(1, 2)
+            added = add(1, 3), add(4)
 
-    [action] = actions(recorded)
-    assert action.tools_used["parameters"] == {"this": 1, "other": 2}
-    assert Made.added == 2
+        Made().add(5)
+    given = [action.tools_used["parameters"] for action in actions(recorded)]
+    assert given == [{"this": 1, "other": 3}, {"this": 4}, {"other": 5}]
+    assert Made.added == (3, 2)
 
 
 def test_one_event_that_cannot_be_put_together_holds_back_no_other() -> None:
@@ -125,3 +133,69 @@ def test_what_a_long_block_keeps_of_its_small_calls_is_bounded(recorded: Recordi
     assert 1_000 <= len(items) < 4_000
     assert items[-1]["data"]["response"] == 4_999
     assert "response" not in items[0]["data"]
+
+
+def test_a_binding_whose_messages_processors_drop_stays_in_use() -> None:
+    clock = ManualClock()
+    with recording(clock=clock, processors=[lambda event: None if isinstance(event, Message) else event]) as recorded:
+        conversation_tracker.get_or_create_conversation("c")
+        for _ in range(4):
+            clock.advance(20 * 60)
+            conversation_tracker.track_human_message("Hello")
+        find("A-1")
+        assert {action.conversation_id for action in actions(recorded)} == {"c"}
+
+
+@pytest.mark.parametrize("name", [Text("named"), 5, None])
+def test_a_callable_with_a_name_of_its_own_kind_is_recorded(recorded: Recording, name: Any) -> None:
+    class Finder:
+        __name__ = name
+
+        def __call__(self, order_id: str) -> str:
+            return order_id
+
+    with conversation("c") as chat:
+        track_action(Finder())("A-1")
+        track_action(Text("given"))(Finder())("A-1")
+        assert chat.get_tracked_data_summary()["summary"]["actions"] == 2
+    expected = "named" if isinstance(name, str) else "Finder"
+    assert [action.action_name for action in actions(recorded)] == [expected, "given"]
+    assert {action.tools_used["function"] for action in actions(recorded)} == {expected}
+
+
+def test_what_a_deep_call_has_no_room_to_put_together_is_written_later(
+    recorded: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that comes near the limit of recursion when the buffer is full does not cost the calls that wait in it."""
+    monkeypatch.setattr(_guard, "raise_errors", False)
+    before = _guard.failures["recording: RecursionError"]
+
+    def deep() -> int:
+        """Return how many frames lie above this one."""
+        try:
+            height = deep()
+        except RecursionError:
+            return 0
+        if height < 30:
+            for _ in range(130):  # more than the buffer holds
+                with contextlib.suppress(RecursionError):
+                    find("A-1")
+        return height + 1
+
+    with conversation("c"):
+        deep()
+    assert len(actions(recorded)) > 1_000
+    assert _guard.failures["recording: RecursionError"] == before
+
+
+def test_what_a_long_block_keeps_of_calls_with_many_arguments_is_bounded(recorded: Recording) -> None:
+    """Each has 2 KB of text, and about 1 MiB is kept."""
+
+    @track_action
+    def merge(a: str, b: str, c: str, d: str, e: str, f: str, g: str, h: str) -> None: ...
+
+    with conversation("c") as chat:
+        for number in range(2_000):
+            merge(*(f"{number:08}{place}" + "a" * 240 for place in range(8)))
+        kept = chat.get_tracked_data_summary()
+    assert 100 < sum("tools_used" in item["data"] for item in kept["items"]) < 600
