@@ -57,10 +57,10 @@ def memory_per_event() -> float:
             find_order("A-17")
             tracemalloc.start()
             before = tracemalloc.get_traced_memory()[0]
-            for number in range(10_000):
+            for number in range(1_000):  # of more than 2,000 a block would let the oldest go
                 find_order("A-17")
             used = tracemalloc.get_traced_memory()[0] - before
-            print(used / 10_000)
+            print(used / 1_000)
         """
     reply = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return float(reply.stdout)

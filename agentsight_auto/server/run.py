@@ -64,8 +64,14 @@ def first_key(app: Starlette, *, agent: str) -> str | None:
     return create_first_key(service.database, agent=agent, at_us=service.clock.now_us())
 
 
-def make_server(app: Starlette, settings: ServerSettings, *, log_requests: bool) -> uvicorn.Server:
-    """Return the server, which SIGTERM ends from now on, also before it has begun."""
+class Server(uvicorn.Server):
+    """The server; `is_interrupted` tells that it was Ctrl-C that ended it."""
+
+    is_interrupted = False
+
+
+def make_server(app: Starlette, settings: ServerSettings, *, log_requests: bool) -> Server:
+    """Return the server, which SIGTERM and Ctrl-C end from now on, also before it has begun."""
     _log_to_stderr(log_requests=log_requests)
     config = uvicorn.Config(
         app,
@@ -77,25 +83,35 @@ def make_server(app: Starlette, settings: ServerSettings, *, log_requests: bool)
         limit_concurrency=_MOST_CONNECTIONS,
         lifespan="on",
     )
-    server = uvicorn.Server(config)
+    server = Server(config)
 
-    def end(*_: object) -> None:
+    def end(number: int, _: object) -> None:
         server.should_exit = True
+        server.is_interrupted |= number == signal.SIGINT
 
-    signal.signal(signal.SIGTERM, end)  # uvicorn takes its place while it runs, and raises the signal again afterwards
+    # uvicorn takes its place while it runs, and raises the signal again afterwards. An exception, as Python answers
+    # Ctrl-C with, would be lost where it is raised in a finalizer.
+    signal.signal(signal.SIGTERM, end)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, end)
     return server
 
 
-def serve(server: uvicorn.Server, listener: socket.socket) -> None:
+def serve(server: Server, listener: socket.socket) -> None:
     """Answer until a signal comes.
 
     What is loaded by then lives as long as the process does: Python's collector is told not to look through it again,
     which takes longer than a request.
+
+    Raises:
+        KeyboardInterrupt: it was Ctrl-C; everything has been ended.
     """
     server.config.load()
     gc.collect()
     gc.freeze()
     server.run(sockets=[listener])
+    if server.is_interrupted:
+        raise KeyboardInterrupt
 
 
 def _log_to_stderr(*, log_requests: bool) -> None:

@@ -229,10 +229,31 @@ def test_what_is_loaded_when_a_server_begins_is_not_looked_through_again() -> No
         raise AssertionError
 
     config = uvicorn.Config(nothing, lifespan="off", log_config=None, callback_notify=end, timeout_notify=0)
-    server, before = uvicorn.Server(config), gc.get_freeze_count()
+    server, before = run.Server(config), gc.get_freeze_count()
     try:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             run.serve(server, listener)
         assert gc.get_freeze_count() > before + 10_000
     finally:
         gc.unfreeze()
+
+
+def test_a_ctrl_c_before_the_server_has_begun_ends_it(tmp_path: Path) -> None:
+    """Nothing is interrupted halfway, in a finalizer say, where the word would be lost: it is kept until the end."""
+    code = """if True:
+        import signal, sys
+        from agentsight_auto.server import run
+        from agentsight_auto.server.settings import load_server_settings
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        settings = load_server_settings({"db": sys.argv[1], "port": 0})
+        listener = run.listen(settings)
+        server = run.make_server(run.open_app(settings), settings, log_requests=False)
+        signal.raise_signal(signal.SIGINT)
+        try:
+            run.serve(server, listener)
+        except KeyboardInterrupt:
+            print("interrupted at the end")
+        """
+    command = [sys.executable, "-c", code, str(tmp_path / "a.db")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "interrupted at the end\n"), done.stderr
