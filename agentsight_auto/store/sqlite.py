@@ -31,6 +31,8 @@ LOCK_WAIT_S = 30.0
 
 _MAPPED_BYTES = 8 * 2**30
 """Readers see the file through the system's memory, which is shared, instead of copying pages out of it."""
+_READER_CACHE_KIB = 8 * 1024
+"""For what lies beyond the first 2 GiB of a file: no more of it is mapped by most builds of SQLite."""
 _WRITER_CACHE_KIB = 32 * 1024
 """Pages of indexes that a batch is spread over; SQLite's default of 2 MiB would read and write them again and again."""
 _PAGE_BYTES = 8192
@@ -75,6 +77,7 @@ def connect(path: Path, *, read_only: bool = False) -> Handle:
     if read_only:
         handle.execute("PRAGMA query_only = ON")
         handle.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
+        handle.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
     else:
         handle.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
         handle.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
