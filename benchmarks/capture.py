@@ -64,9 +64,10 @@ def print_verdicts(times: dict[str, dict[str, list[float]]]) -> None:
     if not peers:
         return
     ours, floor = medians[OURS], medians[PROTOTYPE]
-    call, turn = (min(medians[peer][what] for peer in peers) for what in ("call", "turn"))
+    call, awaited, turn = (min(medians[peer][what] for peer in peers) for what in ("call", "await", "turn"))
     figures: list[tuple[str, float, float]] = [
         ("call / cheapest peer's", ours["call"] / call, 1 / 5),
+        ("awaited call / cheapest peer's", ours["await"] / awaited, 1 / 5),
         ("call / prototype's", ours["call"] / floor["call"], 2.5),
         ("turn / cheapest peer's", ours["turn"] / turn, 1 / 4),
         ("p99 of a turn / median of the cheapest peer's", p99(times[OURS]["turn"]) / turn, 1.0),
