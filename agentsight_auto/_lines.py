@@ -1,7 +1,7 @@
 """Events as lines of JSON: what waits in the buffer, and how it becomes what is written.
 
 In: events, and what a hot path has left for later. Out: one line of JSON for each event. Loses: NUL characters and lone
-surrogates, which neither JSON nor the store can hold.
+surrogates, which neither JSON nor the store can hold; what cannot be put together at all, counted by `_guard.failures`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from ._lines import Captured
 
 
 class Unsent(Protocol):
-    """What a scope remembers of what it has recorded since its last send: the lines of events, oldest first."""
+    """What a scope remembers of what it has recorded since its last send: its events as they wait, oldest first."""
 
     generation: int
     """Of the process that recorded them: after a fork the parent sends them, and the child starts afresh."""

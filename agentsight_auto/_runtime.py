@@ -1,7 +1,7 @@
 """The runtime: joins capture to delivery and the clients to the store. One default runtime; others live beside it.
 
 In: events from capture (`take_in`), settings (`configure`). Out: lines in the pipeline, an opened backend to ask.
-Loses: what cannot be encoded even after sanitising, counted by `_guard.failures`.
+Loses: nothing of its own; `_lines` says what no line can hold.
 
 Importing this loads neither the store nor what asks it: the first delivery, or the first question, does.
 """
@@ -88,7 +88,7 @@ class Runtime:
         self._ready: Pipeline | None = None
         self._backends: Backends | None = None
         self._lock = threading.RLock()
-        self._folding = threading.Lock()
+        self._folding = threading.Lock()  # of whoever lets a scope's oldest events go
         self._dropped: Counter[str] = Counter()
         self.processing: Processor | None = _Unread(self)
         self.has_warned_of_implicit = False

@@ -65,8 +65,9 @@ class SmallCall(ActionFrame):
                     current.set(outer)
                 else:
                     self.leave()
-                around = outer.conversation
-                is_inside = around is conversation or around.conversation_id == conversation.conversation_id
+                around, parent_id = outer.conversation, None
+                if around is conversation or around.conversation_id == conversation.conversation_id:
+                    parent_id = outer.id_of_action() if type(outer) is SmallCall else outer.action_id
                 runtime.take_in(
                     _FinishedCall(
                         self.spec,
@@ -78,11 +79,7 @@ class SmallCall(ActionFrame):
                         ended_ns,
                         self.tools_used,
                         result,
-                        None
-                        if not is_inside
-                        else outer.id_of_action()
-                        if type(outer) is SmallCall
-                        else outer.action_id,
+                        parent_id,
                     ),
                     _SMALL_BYTES,
                     conversation,

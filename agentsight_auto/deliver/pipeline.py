@@ -167,8 +167,7 @@ class Pipeline:
 
     def _do(self, operation: Callable[[], object], then: frozenset[str]) -> None:
         try:
-            if self._pid != os.getpid():
-                self.become_child()
+            self._check_process()
             self._gate.run(operation)
             worker = self._worker
             if worker is None or not worker.is_alive:
