@@ -51,7 +51,9 @@ class Gate:
                     self._inside = me
                     operation()
                 finally:
-                    self._leave()
+                    self._inside = None  # before any call: near the limit of recursion none may be possible
+                    if self._postponed:
+                        self._run_postponed()
         else:
             self.call(operation)
 
@@ -76,11 +78,12 @@ class Gate:
             self._inside = get_ident()
             return function()
         finally:
-            self._leave()
+            self._inside = None  # as in `run`
+            if self._postponed:
+                self._run_postponed()
 
-    def _leave(self) -> None:
-        # Looking for postponed operations comes after giving up the place: an interruption in between runs by itself.
-        self._inside = None
+    def _run_postponed(self) -> None:
+        # It comes after giving up the place: an interruption in between runs by itself.
         while self._postponed:
             self._inside = get_ident()
             try:

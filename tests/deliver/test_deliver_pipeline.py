@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from agentsight_auto.deliver.destination import DeliveryError
+from agentsight_auto.deliver.gate import Gate
 from agentsight_auto.deliver.pacing import Backoff
 from agentsight_auto.deliver.pipeline import Pipeline
 from agentsight_auto.deliver.rejected import Rejected, RejectedEvent
@@ -621,3 +623,23 @@ def test_rejected_events_can_be_erased(outbox: Path) -> None:
     assert rejected.discard(is_of_a) == 2
     assert [event.line for event in rejected.list()] == [lines[1].decode()]
     assert json.loads(lines[1])["conversation_id"] == "b"
+
+
+def test_an_operation_near_the_limit_of_recursion_leaves_the_gate() -> None:
+    """However little room the caller has left: a thread that counts as inside for ever writes nothing any more."""
+    gates = [Gate() for _ in range(60)]
+
+    def deep() -> int:
+        """Return how many frames lie above this one."""
+        try:
+            height = deep()
+        except RecursionError:
+            height = 0
+        if height < 30:
+            for way in (gates[height].run, gates[30 + height].call):
+                with contextlib.suppress(RecursionError):
+                    way(lambda: None)
+        return height + 1
+
+    deep()
+    assert not any(gate.is_inside for gate in gates)
