@@ -285,6 +285,9 @@ async def test_a_sync_iterator_streams_within_the_conversation(recorded: Recordi
 @pytest.mark.parametrize("kind", ["stream", "events"])
 def test_a_client_that_leaves_ends_the_conversation(kind: str, recorded: Recording) -> None:
     """A stream without end over a real connection: the block is left when the client has gone."""
+    sse: Any = None
+    if kind == "events":  # skipped here: in the handler it would be an error of the server
+        sse = pytest.importorskip("sse_starlette.sse", reason="pip install agentsight-auto[integrations-test]")
     closed: list[str] = []
 
     async def body() -> AsyncIterator[str]:
@@ -297,10 +300,7 @@ def test_a_client_that_leaves_ends_the_conversation(kind: str, recorded: Recordi
             closed.append("closed")
 
     async def handler(request: Request) -> Any:
-        if kind == "stream":
-            return StreamingResponse(body())
-        sse = pytest.importorskip("sse_starlette.sse", reason="pip install agentsight-auto[integrations-test]")
-        return sse.EventSourceResponse(body())
+        return StreamingResponse(body()) if sse is None else sse.EventSourceResponse(body())
 
     with served_by_uvicorn(starlette_app(handler)) as port:
         ask_and_leave(port, "/", b"tick", X_Conversation_Id="chat-1")
