@@ -62,10 +62,12 @@ def test_a_worker_that_is_far_behind_does_not_rest(
 ) -> None:
     """Before the outbox is full and loses the oldest events, delivery goes first."""
     monkeypatch.setattr(Courtesy, "rest_s", lambda _: 600.0)
+    destination.is_open.clear()  # a worker that rests before it is far behind has its rest
     pipeline = make_pipeline(outbox_limit_bytes=1024 * 1024, segment_bytes=16 * 1024)
     for line in make_lines(4 * BATCH_EVENTS, "x" * 200):
         pipeline.append(line)
     pipeline.commit()
+    destination.is_open.set()
     assert eventually(lambda: len(destination.ids) >= 2 * BATCH_EVENTS)
     assert pipeline.flush(10).lost == {}
 
