@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
+from inspect import CO_COROUTINE, CO_VARARGS
 from typing import Any, Protocol
 
 from .._guard import failed, guarded
@@ -59,6 +60,38 @@ class _Unstarted:
     def __del__(self) -> None:
         if self.coroutine is not None:
             self.coroutine.close()
+
+
+def driver_for(function: Callable[..., Any]) -> tuple[Callable[..., Coroutine[Any, Any, Any]], range]:
+    """Return what drives a call of an ``async def`` function, and how many positional arguments that fits.
+
+    So many and no others the function takes for sure: its coroutine need not be made before it is awaited, to raise
+    what Python raises at the call. The driver bears the function's name, for warnings and task names.
+    """
+    code = getattr(function, "__code__", None)
+    if not isinstance(function, types.FunctionType) or code is None or not code.co_flags & CO_COROUTINE:
+        return _drive_call, range(0)
+    drive = types.FunctionType(_drive_call.__code__, globals(), function.__name__)
+    drive.__qualname__ = function.__qualname__
+    if code.co_kwonlyargcount > len(function.__kwdefaults__ or ()):
+        return drive, range(0)
+    most = sys.maxsize if code.co_flags & CO_VARARGS else code.co_argcount
+    return drive, range(code.co_argcount - len(function.__defaults__ or ()), most + 1)
+
+
+async def _drive_call(
+    opener: Opener, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    unit = opener.start(args, kwargs)
+    if unit is None:
+        return await function(*args)
+    try:
+        result = await function(*args)
+    except BaseException as error:
+        unit.finish(None, error)
+        raise
+    unit.finish(result, None)
+    return result
 
 
 def driver_of_coroutine(

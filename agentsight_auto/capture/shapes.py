@@ -24,6 +24,7 @@ from .driving import (
     drive_async_generator,
     drive_awaitable_generator,
     drive_generator,
+    driver_for,
     driver_of,
     driver_of_coroutine,
 )
@@ -106,19 +107,23 @@ class _Wrapped(wrapt.CallableObjectProxy):  # type: ignore[type-arg,unused-ignor
     def __init__(self, wrapped: Callable[..., Any], opener: Opener) -> None:
         super().__init__(wrapped)
         self._self_opener = opener
-        self._self_call = opener, wrapped  # for calls: each look into a proxy takes as long as making an event id
+        self._self_look_ahead(wrapped)
         self._self_binds = hasattr(type(wrapped), "__get__")
+
+    def _self_look_ahead(self, wrapped: Callable[..., Any]) -> None:
+        """Put together what calls need: each look into a proxy takes as long as making an event id."""
+        self._self_call: Any = self._self_opener, wrapped
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name == "__wrapped__":
-            self._self_call = self._self_opener, value
+        if name.startswith("__"):  # of the function, or another function
+            self._self_look_ahead(self.__wrapped__)
 
     def __set_name__(self, owner: type, name: str) -> None:
         if self._self_opener.skips_first != self._self_binds:  # calls that were made before keep the opener they know
             self._self_opener = copy(self._self_opener)
             self._self_opener.skips_first = self._self_binds
-            self._self_call = self._self_opener, self.__wrapped__
+            self._self_look_ahead(self.__wrapped__)
         if name in {"__init_subclass__", "__class_getitem__"}:
             setattr(owner, name, classmethod(self))  # as Python does by itself with a plain function
 
@@ -168,8 +173,16 @@ class _Function(_Wrapped):
 
 
 class _Coroutine(_Wrapped):
+    def _self_look_ahead(self, wrapped: Callable[..., Any]) -> None:
+        self._self_call = self._self_opener, wrapped, *driver_for(wrapped)
+
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        opener, wrapped = self._self_call
+        opener, wrapped, drive, fitting = self._self_call
+        if not kwargs and len(args) in fitting:
+            try:
+                return drive(opener, wrapped, args, kwargs)
+            except Exception as failure:  # noqa: BLE001 - as `guarded` does
+                failed("driver of a call", failure)
         coroutine = wrapped(*args, **kwargs)
         if type(coroutine) is not CoroutineType and not isinstance(coroutine, Coroutine):
             return coroutine

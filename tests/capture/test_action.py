@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import inspect
 import pickle
+import warnings
 from typing import Any
 
 import pytest
@@ -155,6 +157,63 @@ async def test_a_task_cancelled_before_it_starts_warns_of_nothing(recorded: Reco
     with pytest.raises(asyncio.CancelledError):
         await task
     assert recorded.actions() == []
+
+
+@pytest.mark.parametrize(("args", "kwargs"), [((), {}), ((1, 2, 3), {"key": 1}), ((1,), {}), ((1,), {"other": 2})])
+def test_a_coroutine_function_refuses_wrong_arguments_at_the_call(
+    args: tuple[int, ...], kwargs: dict[str, int]
+) -> None:
+    """As Python does, and not when it is awaited."""
+
+    async def find(order: int, shop: int = 0, *, key: int) -> int:
+        return order + shop + key
+
+    with pytest.raises(TypeError) as bare:
+        find(*args, **kwargs)
+    with pytest.raises(TypeError) as decorated:
+        track_action(find)(*args, **kwargs)
+    assert str(decorated.value) == str(bare.value)
+
+    async def pay(order: int, shop: int = 0) -> int:
+        return order + shop
+
+    for wrong in ((), (1, 2, 3)):
+        with pytest.raises(TypeError, match="pay"):
+            track_action(pay)(*wrong)
+
+
+@pytest.mark.parametrize("args", [(1,), (1, 2), (1, 2, 3, 4)])
+async def test_a_coroutine_function_with_defaults_and_more_is_called_as_it_is(
+    recorded: Recording, args: tuple[int, ...]
+) -> None:
+    """Any number of arguments that fits."""
+
+    @track_action
+    async def add(first: int, second: int = 10, *rest: int) -> int:
+        return first + second + sum(rest)
+
+    with conversation("chat-1"):
+        result = await add(*args)
+    assert result == args[0] + sum(args[1:] or [10])
+    assert only(recorded)["response"] == result
+
+
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize("kwargs", [{}, {"shop": 1}])
+def test_a_coroutine_that_nobody_awaits_warns_once_under_the_functions_name(kwargs: dict[str, int]) -> None:
+    """Also when the function got its name later, from a decorator above or by hand."""
+
+    @track_action
+    async def find(order: int = 0, shop: int = 0) -> None:
+        """Do nothing."""
+
+    find.__name__, find.__qualname__ = "look_up", "Shop.look_up"
+    coroutine = find(**kwargs)
+    assert (coroutine.__name__, coroutine.__qualname__) == ("look_up", "Shop.look_up")
+    with warnings.catch_warnings(record=True) as told:
+        del coroutine
+        gc.collect()
+    assert [str(warning.message) for warning in told] == ["coroutine 'Shop.look_up' was never awaited"]
 
 
 def test_a_generator_keeps_send_throw_and_its_return_value(recorded: Recording) -> None:
