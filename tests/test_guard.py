@@ -16,9 +16,10 @@ from agentsight_auto._guard import failed, failures, guarded, warn_at_most_once_
 
 @pytest.fixture(autouse=True)
 def _as_in_a_users_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Swallow failures, as the library does for its users, and forget them afterwards."""
+    """Swallow failures, as the library does for its users, and count those of the test alone."""
     monkeypatch.setattr(_guard, "raise_errors", False)
     before = failures.copy()
+    failures.clear()
     yield
     failures.clear()
     failures.update(before)
