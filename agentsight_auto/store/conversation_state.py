@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from agentsight_auto.events import AnyEvent, ConversationEnded, ConversationStarted
+from agentsight_auto.events import AnyEvent, ConversationEnded, ConversationStarted, Message
 from agentsight_auto.store.known_at import decode, encode
 from agentsight_auto.store.metadata_index import encode_json
 from agentsight_auto.store.summary import Summary
@@ -86,15 +86,15 @@ class ConversationState:
             self.ended_at_us, self.is_touched = at_us, True
         elif at_us < self.started_at_us:
             self.started_at_us, self.is_described = at_us, True
-        if isinstance(event, ConversationStarted):
-            self._describe(event)
-            if not event.is_used:
-                return
+        if isinstance(event, Message) or not isinstance(event, (ConversationStarted, ConversationEnded)):
+            self.summary.add(event)
+            self.is_touched = True
         elif isinstance(event, ConversationEnded):
             self._end(event)
         else:
-            self.summary.add(event)
-            self.is_touched = True
+            self._describe(event)
+            if not event.is_used:
+                return
         if not self.is_used:
             self.is_used = self.is_touched = True
 

@@ -115,9 +115,11 @@ def _checked(events: Sequence[AnyEvent]) -> tuple[list[Answer | None], list[_Che
 
 def _answer(batch: _Batch, settled: list[Answer | None], checked: list[_Checked], store: _Store) -> list[Answer]:
     """Store the events and return all answers: those that are settled, and theirs in the places that have none."""
+    erased = erased_among(batch.connection, batch.agent_id, [event for _, event in checked])
+    if not erased and len(checked) == len(settled):
+        return store(batch, checked)
     answers = settled[:]
     places = [index for index, answer in enumerate(answers) if answer is None]
-    erased = erased_among(batch.connection, batch.agent_id, [event for _, event in checked])
     for place in erased:
         answers[places[place]] = Answer(checked[place][1].id, "duplicate")  # settled: nobody must keep it
     if erased:

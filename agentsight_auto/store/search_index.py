@@ -68,20 +68,18 @@ def catch_up(connection: Connection) -> None:
 
 
 def _add_messages(connection: Connection, after: int, until: int) -> None:
-    texts: dict[tuple[int, int], list[str]] = {}
-    bounds: dict[tuple[int, int], tuple[int, int]] = {}
+    told: dict[int, tuple[list[int], list[str]]] = {}
     for message_id, agent_id, pk, text in driver(connection).execute(_TAIL_MESSAGES, (after, until)):
-        key = agent_id, pk
-        lines = texts.get(key)
-        if lines is None:
-            texts[key], bounds[key] = [text], (message_id, message_id)
+        document = told.get(pk)
+        if document is None:
+            told[pk] = [agent_id, pk, message_id, message_id], [text]
         else:
-            lines.append(text)
-            bounds[key] = bounds[key][0], message_id
-    first = next_id(connection, search_documents) if texts else 0
-    documents = [(first + place, *key, *bounds[key]) for place, key in enumerate(texts)]
+            document[0][3] = message_id
+            document[1].append(text)
+    first = next_id(connection, search_documents) if told else 0
+    documents = [(number, *columns) for number, (columns, _) in enumerate(told.values(), first)]
     insert_rows(connection, search_documents, documents, with_id=True)
-    folded = [(first + place, "\n".join(lines).casefold()) for place, lines in enumerate(texts.values())]
+    folded = [(number, "\n".join(texts).casefold()) for number, (_, texts) in enumerate(told.values(), first)]
     _execute(connection, _ADD.format("message_search"), folded)
 
 

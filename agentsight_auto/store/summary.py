@@ -87,7 +87,12 @@ class Summary:
     def add(self, event: AnyEvent) -> None:
         """Count one event; what is about the conversation itself counts nothing."""
         if isinstance(event, Message):
-            self.add_message(event.sender, event.at_us)
+            at_us = event.at_us
+            self.add_entry(at_us)
+            if event.sender == "end_user":
+                self.add_human(at_us)
+            elif event.sender == "agent":
+                self.add_agent(at_us)
         elif isinstance(event, Action):
             self.add_entry(event.at_us)
             self.action_count += 1
@@ -99,14 +104,6 @@ class Summary:
             self.add_tokens(event.prompt_tokens, event.completion_tokens, total, event.embedding_tokens)
         elif isinstance(event, Feedback):
             self.add_feedback(event.sentiment, event.source)
-
-    def add_message(self, sender: str, at_us: int) -> None:
-        """Count a message."""
-        self.add_entry(at_us)
-        if sender == "end_user":
-            self.add_human(at_us)
-        elif sender == "agent":
-            self.add_agent(at_us)
 
     def add_entry(self, at_us: int) -> None:
         """Count a row of the transcript."""
