@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -39,9 +40,12 @@ def _instrumented() -> None:
 
 
 @pytest.fixture
-def client(provider: Provider) -> Any:
+async def client(provider: Provider) -> AsyncIterator[Any]:
     """A client of the provider."""
-    return genai.Client(api_key="k", http_options=types.HttpOptions(base_url=provider.url))
+    client = genai.Client(api_key="k", http_options=types.HttpOptions(base_url=provider.url))
+    yield client
+    await client.aio.aclose()
+    client.close()
 
 
 async def test_sync_and_async_calls(client: Any, provider: Provider, recorded: Recording) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -20,12 +21,25 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     litellm = pytest.importorskip("litellm", reason="litellm is not installed: pip install -e .[integrations-test]")
 
+openai = pytest.importorskip("openai", reason="openai is not installed: pip install -e .[integrations-test]")
+
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(params=[("litellm", "openai"), ("litellm",)], ids=["with the SDK", "alone"], autouse=True)
 def _instrumented(request: Any) -> None:
     agentsight_auto.instrument(*request.param)
+
+
+@pytest.fixture(autouse=True)
+async def _closed() -> AsyncIterator[None]:
+    """Close the clients that litellm keeps: their sockets are of the loop of one test."""
+    yield
+    cache = litellm.in_memory_llm_clients_cache
+    for client in cache.cache_dict.values():
+        if isinstance(client, openai.AsyncOpenAI):
+            await client.close()
+    cache.flush_cache()
 
 
 @pytest.fixture
