@@ -86,6 +86,7 @@ class ConversationState:
             self.ended_at_us, self.is_touched = at_us, True
         elif at_us < self.started_at_us:
             self.started_at_us, self.is_described = at_us, True
+        # `Message` by itself, as most events are one.
         if isinstance(event, Message) or not isinstance(event, (ConversationStarted, ConversationEnded)):
             self.summary.add(event)
             self.is_touched = True
