@@ -33,12 +33,14 @@ def _instrumented(request: Any) -> None:
 
 @pytest.fixture(autouse=True)
 async def _closed() -> AsyncIterator[None]:
-    """Close the clients that litellm keeps: their sockets are of the loop of one test."""
+    """Close the clients that litellm keeps: whose turn it is when they go would be told of their sockets."""
     yield
     cache = litellm.in_memory_llm_clients_cache
     for client in cache.cache_dict.values():
         if isinstance(client, openai.AsyncOpenAI):
             await client.close()
+        elif isinstance(client, openai.OpenAI):
+            client.close()
     cache.flush_cache()
 
 
