@@ -64,11 +64,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     env_file: str | None = None
     problems: tuple[str, ...] = ()
     captures_all: bool = True
-    """Arguments and results are recorded, and no small one has to be cut: what every call asks, in one."""
+    """Recording is on, with arguments and results, and no small one has to be cut: what every call asks, in one."""
 
     def __post_init__(self) -> None:
         is_all = self.capture_args and self.capture_response and self.max_value_bytes >= _SMALL_LIMIT_BYTES
-        msgspec.structs.force_setattr(self, "captures_all", is_all)
+        msgspec.structs.force_setattr(self, "captures_all", is_all and not self.disabled)
 
     @property
     def is_remote(self) -> bool:

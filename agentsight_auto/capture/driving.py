@@ -49,6 +49,10 @@ class Opener(Protocol):
         """Return the unit of one call, begun."""
 
 
+_NEVER = (1, 0)
+"""From one argument to none."""
+
+
 class _Unstarted:
     """Holds a coroutine until it is started; one that never is, is closed, so that Python warns once and not twice."""
 
@@ -62,21 +66,21 @@ class _Unstarted:
             self.coroutine.close()
 
 
-def driver_for(function: Callable[..., Any]) -> tuple[Callable[..., Coroutine[Any, Any, Any]], range]:
-    """Return what drives a call of an ``async def`` function, and how many positional arguments that fits.
+def driver_for(function: Callable[..., Any]) -> tuple[Callable[..., Coroutine[Any, Any, Any]], int, int]:
+    """Return what drives a call of an ``async def`` function, and of how few to how many positional arguments.
 
     So many and no others the function takes for sure: its coroutine need not be made before it is awaited, to raise
     what Python raises at the call. The driver bears the function's name, for warnings and task names.
     """
     code = getattr(function, "__code__", None)
     if not isinstance(function, types.FunctionType) or code is None or not code.co_flags & CO_COROUTINE:
-        return _drive_call, range(0)
+        return _drive_call, *_NEVER
     drive = types.FunctionType(_drive_call.__code__, globals(), function.__name__)
     drive.__qualname__ = function.__qualname__
     if code.co_kwonlyargcount > len(function.__kwdefaults__ or ()):
-        return drive, range(0)
+        return drive, *_NEVER
     most = sys.maxsize if code.co_flags & CO_VARARGS else code.co_argcount
-    return drive, range(code.co_argcount - len(function.__defaults__ or ()), most + 1)
+    return drive, code.co_argcount - len(function.__defaults__ or ()), most
 
 
 async def _drive_call(

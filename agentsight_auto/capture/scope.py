@@ -48,6 +48,7 @@ class ConversationScope:
         "is_recording",
         "key",
         "runtime",
+        "takes_small_calls",
         "unsent",
         "used_at_us",
     )
@@ -69,6 +70,7 @@ class ConversationScope:
         self.is_held = is_held
         self.is_open = False
         self.is_recording = is_recording
+        self.takes_small_calls = is_recording and not is_binding
         self.key = str(next(_keys)) if is_held else ""
         self.generation = runtime.generation
         self.used_at_us = 0

@@ -177,8 +177,8 @@ class _Coroutine(_Wrapped):
         self._self_call = self._self_opener, wrapped, *driver_for(wrapped)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        opener, wrapped, drive, fitting = self._self_call
-        if not kwargs and len(args) in fitting:
+        opener, wrapped, drive, fewest, most = self._self_call
+        if fewest <= len(args) <= most and not kwargs:
             try:
                 return drive(opener, wrapped, args, kwargs)
             except Exception as failure:  # noqa: BLE001 - as `guarded` does

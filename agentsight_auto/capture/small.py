@@ -60,11 +60,9 @@ class SmallCall(ActionFrame):
                 and runtime.processing is None
             ):
                 ended_ns = runtime.clock.monotonic_ns()
-                current = runtime.current
-                if current.get() is self:
-                    current.set(outer)
-                else:
-                    self.leave()
+                before = runtime.current.set(outer).old_value
+                if before is not self:
+                    self.leave_after_all(before)
                 around, parent_id = outer.conversation, None
                 if around is conversation or around.conversation_id == conversation.conversation_id:
                     parent_id = outer.id_of_action() if type(outer) is SmallCall else outer.action_id

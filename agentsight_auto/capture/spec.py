@@ -7,7 +7,7 @@ Loses: what exceeds the value limits, which the recorded value says itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import _runtime
 from .._guard import failed, guarded
@@ -18,6 +18,9 @@ from .current import frame_for_recording
 from .running import ActionFrame
 from .shapes import openers_of, positional_names
 from .small import SMALL_COUNT, SMALL_TEXT, SmallCall
+
+if TYPE_CHECKING:
+    from .._runtime import Runtime
 
 
 class ActionSpec:
@@ -31,7 +34,6 @@ class ActionSpec:
         "_rest_name",
         "aliases",
         "function_name",
-        "is_special",
         "metadata",
         "name",
         "names",
@@ -60,8 +62,7 @@ class ActionSpec:
         self._masked = frozenset(exclude)
         self.names: tuple[str, ...] = ()
         self._rest_name: str | None = None
-        self._most_small = 0
-        self.is_special = True
+        self._most_small = -1  # no call, however few its arguments
 
     def for_function(self, function: Callable[..., Any]) -> ActionSpec:
         """Return this spec for one function: its name as a default and the names of its parameters."""
@@ -84,10 +85,9 @@ class ActionSpec:
         spec._masked |= {name for name in spec.names if is_secret_name(name)}
         qualified = getattr(target, "__qualname__", "")
         is_in_class = "." in qualified and not qualified.endswith(f"<locals>.{function_name}")
-        spec._most_small = min(len(spec.names), SMALL_COUNT)
-        spec.is_special = bool(spec._masked) or any(
-            given is not None for given in (spec.tools_used, spec.metadata, spec._capture_args, spec._capture_response)
-        )
+        told = (spec.tools_used, spec.metadata, spec._capture_args, spec._capture_response)
+        if not spec._masked and all(given is None for given in told):
+            spec._most_small = min(len(spec.names), SMALL_COUNT)
         spec.skips_first = is_in_class and spec.names[:1] in {("self",), ("cls",)}
         return spec
 
@@ -131,76 +131,80 @@ class ActionSpec:
         try:
             runtime = _runtime.default_runtime
             settings = runtime.loaded_settings or runtime.settings
-            if settings.disabled:
-                return None
+            if not settings.captures_all:
+                return None if settings.disabled else self._start(runtime, args, kwargs)
             outer = runtime.current.get()
-            if outer is None or (conversation := outer.conversation).is_binding:
-                outer = frame_for_recording(runtime, hold=False)
-                conversation = outer.conversation
-            if not conversation.is_recording:
-                return None
-            is_small = (
-                not (kwargs or self.is_special or conversation.is_binding)
-                and settings.captures_all
-                and len(args) <= self._most_small
-            )
-            if is_small:
-                given = args[1:] if self.skips_first else args
-                for value in given:
-                    kind = type(value)
-                    if not (
-                        (kind is str and len(value) < SMALL_TEXT)
-                        or value is None
-                        or (kind is int and -QUICK_INT < value < QUICK_INT)
-                        or kind is bool
-                    ):
-                        is_small = False
-                        break
+            if (
+                outer is None
+                or kwargs
+                or len(args) > self._most_small
+                or not (conversation := outer.conversation).takes_small_calls
+            ):
+                return self._start(runtime, args, kwargs)
+            given = args[1:] if self.skips_first else args
+            for value in given:
+                kind = type(value)
+                if not (
+                    (kind is str and len(value) < SMALL_TEXT)
+                    or value is None
+                    or (kind is int and -QUICK_INT < value < QUICK_INT)
+                    or kind is bool
+                ):
+                    return self._start(runtime, args, kwargs)
             clock, ids = runtime.clock, runtime.ids
-            frame: ActionFrame
-            if is_small:
-                frame = SmallCall(  # by position here and below: keywords take longer
-                    conversation,
-                    None,  # action_id
-                    outer,
-                    None,  # opener
-                    0,  # owner
-                    False,  # is_tool
-                    self,
-                    given,
-                    None,  # metadata
-                    clock.monotonic_ns(),
-                    clock.offset_ns,
-                    True,  # keeps_result
-                    None,  # response
-                    None,  # error_msg
-                    False,  # is_finished
-                    None,  # stream
-                    ids.number(),
-                    ids.process,
-                )
-            else:
-                started_ns = clock.monotonic_ns()
-                if started_ns >= ids.until_ns:
-                    ids.tick(started_ns, clock.offset_ns)
-                frame = ActionFrame(
-                    conversation,
-                    f"{ids.head}{ids.number():08x}",
-                    outer,
-                    None,  # opener
-                    0,  # owner
-                    False,  # is_tool
-                    self,
-                    self._tools_used(args, kwargs, settings),
-                    self.metadata,
-                    started_ns,
-                    clock.offset_ns,
-                    self.captures_response(settings),
-                )
+            frame = SmallCall(  # by position: keywords take longer
+                conversation,
+                None,  # action_id
+                outer,
+                None,  # opener
+                0,  # owner
+                False,  # is_tool
+                self,
+                given,
+                None,  # metadata
+                clock.monotonic_ns(),
+                clock.offset_ns,
+                True,  # keeps_result
+                None,  # response
+                None,  # error_msg
+                False,  # is_finished
+                None,  # stream
+                ids.number(),
+                ids.process,
+            )
             runtime.current.set(frame)
         except Exception as failure:  # noqa: BLE001 - as `guarded` does, without a call of its own
             failed("ActionSpec.start", failure)
             return None
+        return frame
+
+    def _start(self, runtime: Runtime, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActionFrame | None:
+        """Return the frame of a call of any kind, begun; None where nothing is recorded."""
+        settings = runtime.settings
+        outer = runtime.current.get()
+        if outer is None or outer.conversation.is_binding:
+            outer = frame_for_recording(runtime, hold=False)
+        if not outer.conversation.is_recording:
+            return None
+        clock, ids = runtime.clock, runtime.ids
+        started_ns = clock.monotonic_ns()
+        if started_ns >= ids.until_ns:
+            ids.tick(started_ns, clock.offset_ns)
+        frame = ActionFrame(  # by position, as in `start`
+            outer.conversation,
+            f"{ids.head}{ids.number():08x}",
+            outer,
+            None,  # opener
+            0,  # owner
+            False,  # is_tool
+            self,
+            self._tools_used(args, kwargs, settings),
+            self.metadata,
+            started_ns,
+            clock.offset_ns,
+            self.captures_response(settings),
+        )
+        runtime.current.set(frame)
         return frame
 
     def _tools_used(self, args: tuple[Any, ...], kwargs: dict[str, Any], settings: Settings) -> Any:
