@@ -68,7 +68,12 @@ def test_another_process_sees_a_block_within_a_second(runtime: Runtime, tmp_path
     with conversation("seen") as chat:
         chat.track_human_message("hello")
     left_at = time.monotonic()
-    reader = "from agentsight_auto import agentsight_api as a; print(a.fetch_conversations()['count'])"
+    reader = (
+        "import time; from agentsight_auto import agentsight_api as a\n"
+        "until = time.monotonic() + 8\n"
+        "while not (count := a.fetch_conversations()['count']) and time.monotonic() < until: time.sleep(0.05)\n"
+        "print(count)"
+    )
     found = subprocess.run([sys.executable, "-c", reader], capture_output=True, text=True, check=True, timeout=30)
     assert found.stdout.strip() == "1"
     assert time.monotonic() - left_at < 10
