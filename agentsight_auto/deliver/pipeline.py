@@ -70,6 +70,9 @@ class Pipeline:
         self._delivery = Delivery(self._open_destination, outbox, self._clock.now_us)
         self._upkeep = Upkeep(self._gate, self._backlog, self._delivery, self._drain, self._clock.reanchor, outbox)
         self._delivering = threading.Lock()
+        self._starting = threading.Lock()
+        """Of whoever starts a thread, never inside the gate: what is collected in the new thread may record, and the
+        starter waits until that thread runs."""
         self._worker: Worker | None = None
         self._journal: Journal | None = None
 
@@ -182,7 +185,7 @@ class Pipeline:
     def _arm_journal(self) -> bool:
         """Have the buffer journalled in time; tell whether a thread will do it."""
         if self._journal is None or not self._journal.is_alive:
-            self._gate.run(self._start_journal)
+            self._start(self._start_journal)
         journal = self._journal
         if journal is None:
             return False
@@ -224,9 +227,10 @@ class Pipeline:
         targets = self._gate.call(self._release_everything if release_held else self._seal_everything)
         if not targets and not self._has_dead_neighbours():
             return
-        worker = self._living_worker()
+        worker = self._living_worker(max(deadline - time.monotonic(), 0))
         if worker is None:
-            self._deliver_here(deadline, begins_until=deadline, with_adoption=True)
+            if not self._starting.locked():
+                self._deliver_here(deadline, begins_until=deadline, with_adoption=True)
             return
         waiter = worker.join_flush()
         try:
@@ -246,7 +250,7 @@ class Pipeline:
             self._journal.stop(timeout_s)
         self.due_bytes = 0
         targets = self._gate.call(self._release_everything)
-        worker = self._living_worker() if targets else self._worker
+        worker = self._living_worker(timeout_s) if targets else self._worker
         if worker is not None and worker.is_alive:
             worker.stop(max(deadline - time.monotonic(), 0), begins_s=begins_s)
         elif targets:
@@ -289,11 +293,24 @@ class Pipeline:
         self._gate.run(self._drain)
         return self._call(lambda: lines_in_memory(self._backlog))
 
-    def _living_worker(self) -> Worker | None:
+    def _living_worker(self, wait_s: float = 0.0) -> Worker | None:
+        """Return the worker, started if need be; None where it cannot be, or where it is being started for too long.
+
+        Whoever starts it asks it for a round afterwards: for those who have not waited.
+        """
         if (self._worker is None or not self._worker.is_alive) and not self._is_at_exit:
-            self._gate.run(self._start_worker)
+            self._start(self._start_worker, wait_s)
+            if self._worker is not None:
+                self._worker.ask(LATER)
         worker = self._worker
         return worker if worker is not None and worker.is_alive else None
+
+    def _start(self, start: Callable[[], None], wait_s: float = 0.0) -> None:
+        if not self._gate.is_inside and self._starting.acquire(timeout=wait_s):
+            try:
+                start()
+            finally:
+                self._starting.release()
 
     def _start_worker(self) -> None:
         if self._worker is not None and self._worker.is_alive:

@@ -565,6 +565,30 @@ def test_a_finaliser_may_record_while_its_thread_is_writing(pipeline: Pipeline, 
     assert destination.ids == [id_of(late)]
 
 
+@pytest.mark.timeout(30)
+def test_what_is_collected_in_a_thread_of_ours_before_it_runs_may_record(
+    pipeline: Pipeline, destination: FickleDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has started that thread waits for it, so neither may wait for the other."""
+    line = make_line()
+    late: list[str] = []
+    set_ident = threading.Thread._set_ident  # type: ignore[attr-defined]  # the first that a new thread does
+
+    def record_first(thread: threading.Thread) -> None:
+        if thread.name.startswith(THREAD_NAME):
+            lines = make_lines(1)
+            late.extend(ids_of(lines))
+            pipeline.write_through(lines[0])
+        set_ident(thread)
+
+    monkeypatch.setattr(threading.Thread, "_set_ident", record_first)
+    pipeline.append(line)
+    pipeline.commit()
+    assert eventually(lambda: len(destination.ids) == 1 + len(late))
+    assert sorted(destination.ids) == sorted([id_of(line), *late])
+    assert len(late) == 2
+
+
 def test_objects_that_record_when_they_are_collected_do_no_harm(
     pipeline: Pipeline, destination: FickleDestination
 ) -> None:
