@@ -250,10 +250,10 @@ class Pipeline:
             self._journal.stop(timeout_s)
         self.due_bytes = 0
         targets = self._gate.call(self._release_everything)
-        worker = self._living_worker(timeout_s) if targets else self._worker
+        worker = self._living_worker(max(deadline - time.monotonic(), 0)) if targets else self._worker
         if worker is not None and worker.is_alive:
             worker.stop(max(deadline - time.monotonic(), 0), begins_s=begins_s)
-        elif targets:
+        elif targets and not self._starting.locked():
             self._deliver_here(deadline, begins_until=deadline - timeout_s + begins_s, with_adoption=False)
         self._upkeep.note_losses()
         self._gate.call(self._backlog.outbox.leave)
@@ -306,7 +306,7 @@ class Pipeline:
         return worker if worker is not None and worker.is_alive else None
 
     def _start(self, start: Callable[[], None], wait_s: float = 0.0) -> None:
-        if not self._gate.is_inside and self._starting.acquire(timeout=wait_s):
+        if not self._gate.is_inside and self._starting.acquire(timeout=min(wait_s, threading.TIMEOUT_MAX)):
             try:
                 start()
             finally:
